@@ -1,0 +1,162 @@
+//! What a model can be asked, whatever runs it.
+
+use std::fmt::Debug;
+
+use async_trait::async_trait;
+
+/// One chat message.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Message {
+    /// `system`, `user` or `assistant`.
+    pub role: String,
+    /// The text; data, never control tokens.
+    pub content: String,
+}
+
+/// How decisions are drawn. The defaults are the paper's.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sampling {
+    /// Softmax temperature, above 0.
+    pub temperature: f64,
+    /// Nucleus mass, in (0, 1].
+    pub top_p: f64,
+    /// The most new tokens of one decision.
+    pub max_tokens: usize,
+    /// The seed of every draw; the key is the prompt, the draw and the position.
+    pub seed: u64,
+}
+
+impl Default for Sampling {
+    fn default() -> Self {
+        Self {
+            temperature: 1.0,
+            top_p: 0.9,
+            max_tokens: 1024,
+            seed: 42,
+        }
+    }
+}
+
+/// Why a decision ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Finish {
+    /// It reached `Behavior: [` and a letter was drawn.
+    Behavior,
+    /// The model ended its turn before a behavior.
+    EndOfTurn,
+    /// It used up `max_tokens` or the context.
+    Length,
+}
+
+impl Finish {
+    /// The word written to the `finish` column.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Behavior => "behavior",
+            Self::EndOfTurn => "end_of_turn",
+            Self::Length => "length",
+        }
+    }
+}
+
+/// One generated decision process.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Decision {
+    /// 0-based draw.
+    pub draw: usize,
+    /// The thought, without the final `Behavior: [` and trimmed at its end.
+    pub text: String,
+    /// The letter the model wrote, when it wrote one.
+    pub letter: Option<char>,
+    /// New tokens, the stop string included.
+    pub tokens: usize,
+    /// Why it ended.
+    pub finish: Finish,
+}
+
+/// What one request cost.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Tokens of the prompt.
+    pub prompt_tokens: usize,
+    /// Of those, tokens whose keys and values were already cached.
+    pub cached_tokens: usize,
+    /// Tokens sampled.
+    pub generated_tokens: usize,
+}
+
+/// A reply and its cost.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Reply<T> {
+    /// The answer.
+    pub value: T,
+    /// Its cost.
+    pub usage: Usage,
+}
+
+/// Facts about a loaded model, shown by `SELECT * FROM <model>`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModelInfo {
+    /// Where it was loaded from.
+    pub location: String,
+    /// Architecture family, as the folder names it (`llama`, `qwen2`).
+    pub family: String,
+    /// Parameters' storage type (`fp32`, `int4`, …).
+    pub precision: String,
+    /// Longest context in tokens.
+    pub context_length: usize,
+    /// Vocabulary size.
+    pub vocabulary: usize,
+    /// `cpu`, `cuda:0`, `http`.
+    pub device: String,
+    /// Hex SHA-256 over the folder's model files.
+    pub fingerprint: String,
+}
+
+/// Why a model could not answer.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum ModelError {
+    /// This row cannot be done; others can. It becomes the row's `error`.
+    #[error("{0}")]
+    Row(String),
+    /// The model cannot go on; the query fails.
+    #[error("{0}")]
+    Fatal(String),
+}
+
+/// A model that answers. Calls are cheap to start and many may be in flight:
+/// batching is the backend's work. Dropping a call's future cancels it.
+#[async_trait]
+pub trait Backend: Debug + Send + Sync {
+    /// What this model is.
+    fn info(&self) -> &ModelInfo;
+
+    /// How many calls should be in flight to keep the backend full.
+    fn concurrency(&self) -> usize;
+
+    /// Draws `draws` decisions for one prompt; draw `i` depends only on the
+    /// prompt, `i` and the sampling seed.
+    async fn decide(
+        &self,
+        messages: &[Message],
+        draws: usize,
+        sampling: &Sampling,
+    ) -> Result<Reply<Vec<Decision>>, ModelError>;
+
+    /// `P(Y | X ⊕ D)`: the distribution over the first `choices` letters right
+    /// after `text` and `Behavior: [`, in letter order, summing to 1.
+    async fn choose(
+        &self,
+        messages: &[Message],
+        text: &str,
+        choices: usize,
+    ) -> Result<Reply<Vec<f64>>, ModelError>;
+
+    /// Perplexity of `text` as the assistant's answer to `messages` (which may be
+    /// empty: then of the text alone).
+    async fn perplexity(
+        &self,
+        messages: &[Message],
+        text: &str,
+    ) -> Result<Reply<f64>, ModelError>;
+}

@@ -1,0 +1,1 @@
+//! Table functions that read raw files.
