@@ -1,1 +1,22 @@
-//! usermirror.
+//! usermirror turns recommender logs into a preference-aligned user simulator.
+//!
+//! This crate is the engine around the SQL: a [`session`] over a [`lake`] of tables,
+//! [`ingest`] of raw files, the pipeline ([`run`]) and the command line ([`cli`]). The
+//! method itself is in `sql/`, what is special about a dataset in `datasets/`, and the
+//! functions both call in the crate `usermirror-udfs`.
+
+pub mod cli;
+pub mod error;
+pub mod export;
+pub mod generate;
+pub mod ingest;
+pub mod lake;
+pub mod ledger;
+pub mod parameters;
+pub mod progress;
+pub mod report;
+pub mod run;
+pub mod scripts;
+pub mod session;
+
+pub use error::{Error, Result};

@@ -1,0 +1,69 @@
+//! `usermirror doctor`
+
+use clap::Args;
+
+use super::Global;
+use crate::error::Result;
+
+/// Arguments of `doctor`.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// Model folders to load and describe
+    #[arg(long = "model", value_name = "DIR", default_values = ["models/strong", "models/weak"])]
+    models: Vec<String>,
+    /// Where models run: cpu, cuda:N or auto
+    #[arg(long, default_value = "auto")]
+    device: String,
+}
+
+impl Arguments {
+    /// Looks at everything and reports each finding; fails when one is bad.
+    pub(super) async fn execute(self, global: &Global) -> Result<u8> {
+        let mut healthy = true;
+        let mut report = |what: &str, finding: std::result::Result<String, String>| {
+            healthy &= finding.is_ok();
+            match finding {
+                Ok(text) => println!("ok    {what}: {text}"),
+                Err(text) => println!("BAD   {what}: {text}"),
+            }
+        };
+        let session = global.session().await?;
+        let datasets = session.scripts.datasets()?;
+        report("datasets", Ok(datasets.join(", ")));
+        let tables = session
+            .ctx
+            .sql("SELECT count(*) AS tables FROM information_schema.tables WHERE table_type = 'BASE TABLE'")
+            .await?
+            .count()
+            .await;
+        report(
+            "lake",
+            match tables {
+                Ok(_) => Ok(session.lake.location()),
+                Err(e) => Err(e.strip_backtrace()),
+            },
+        );
+        for (i, location) in self.models.iter().enumerate() {
+            let name = format!("model{i}");
+            let finding = match session.open_model(&name, location, &self.device).await {
+                Ok(()) => session.models.get(&name).map_or_else(
+                    || Err("not registered".to_owned()),
+                    |model| {
+                        let info = model.info();
+                        Ok(format!(
+                            "{} {} on {}, context {}, vocabulary {}",
+                            info.family,
+                            info.precision,
+                            info.device,
+                            info.context_length,
+                            info.vocabulary
+                        ))
+                    },
+                ),
+                Err(error) => Err(error.to_string()),
+            };
+            report(location, finding);
+        }
+        Ok(u8::from(!healthy))
+    }
+}

@@ -1,0 +1,131 @@
+//! `usermirror run`
+
+use clap::Args;
+
+use super::Global;
+use super::options::set;
+use crate::error::{Error, Result};
+use crate::report;
+use crate::run::{self, Plan, Step};
+
+/// Arguments of `run`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  usermirror run --datasets movielens --scenarios 512
+  usermirror run --datasets movielens --until scenarios --mode paper
+  usermirror run --datasets movielens --strong models/qwen-32b --style full --set choices_max=8
+
+Other parameters for --set: usermirror sql -c \"SELECT name, value, description FROM
+information_schema.df_settings WHERE name LIKE 'usermirror.%'\"")]
+pub struct Arguments {
+    /// Datasets to build from, already ingested
+    #[arg(long, value_name = "A,B", value_delimiter = ',', default_value = "movielens")]
+    datasets: Vec<String>,
+    /// Scenarios sampled from each dataset [default: 1024]
+    #[arg(long, value_name = "N")]
+    scenarios: Option<u64>,
+    /// Decisions per model and scenario [default: 10]
+    #[arg(long, value_name = "N")]
+    draws: Option<u64>,
+    /// Preference pairs to select [default: 10000]
+    #[arg(long, value_name = "N")]
+    pairs: Option<u64>,
+    /// time_safe: learn nothing from after a scenario; paper: as published [default: time_safe]
+    #[arg(long, value_parser = ["time_safe", "paper"])]
+    mode: Option<String>,
+    /// Instruction to the models [default: brief]
+    #[arg(long, value_parser = ["brief", "full"])]
+    style: Option<String>,
+    /// What keeps evaluation apart from training [default: user]
+    #[arg(long, value_parser = ["user", "time"])]
+    split_by: Option<String>,
+    /// The strong model's folder
+    #[arg(long, value_name = "DIR", default_value = "models/strong")]
+    strong: String,
+    /// The weak model's folder
+    #[arg(long, value_name = "DIR", default_value = "models/weak")]
+    weak: String,
+    /// Where models run: cpu, cuda:N, or auto, which says what it chose
+    #[arg(long, default_value = "auto")]
+    device: String,
+    /// The last step to do
+    #[arg(long, value_enum, default_value_t = Step::Distill)]
+    until: Step,
+    /// Selection strategy, a file of sql/select
+    #[arg(long, value_name = "NAME", default_value = "uncertainty")]
+    select: String,
+}
+
+impl Arguments {
+    pub(super) async fn execute(self, global: &Global) -> Result<u8> {
+        let session = global.session().await?;
+        let numbers = [
+            ("scenarios", self.scenarios),
+            ("draws", self.draws),
+            ("pairs", self.pairs),
+        ];
+        for (name, value) in numbers {
+            if let Some(value) = value {
+                set(&session.parameters, name, &value.to_string())?;
+            }
+        }
+        let words = [
+            ("mode", &self.mode),
+            ("style", &self.style),
+            ("split_by", &self.split_by),
+        ];
+        for (name, value) in words {
+            if let Some(value) = value {
+                set(&session.parameters, name, value)?;
+            }
+        }
+        check_lengths(&session.parameters)?;
+        if self.until >= Step::Decisions {
+            for (name, location) in [("strong", &self.strong), ("weak", &self.weak)] {
+                session.open_model(name, location, &self.device).await?;
+            }
+        }
+        let plan = Plan {
+            datasets: self.datasets,
+            until: self.until,
+            select: self.select,
+        };
+        let errors = run::run(&session, &plan).await?;
+        if plan.until == Step::Distill {
+            report::print(&session).await?;
+        }
+        if errors > 0 {
+            eprintln!(
+                "{errors} rows have errors: usermirror sql -c 'SELECT error, count(*) FROM \
+                 decisions GROUP BY error'"
+            );
+            return Ok(3);
+        }
+        Ok(0)
+    }
+}
+
+/// Refuses lengths that no exposure can have: options are labelled A to Z.
+fn check_lengths(parameters: &crate::parameters::Parameters) -> Result<()> {
+    let number = |name: &str| match parameters.get(name) {
+        Some(datafusion::scalar::ScalarValue::Int64(Some(value))) => value,
+        _ => 0,
+    };
+    for (low, high) in [("choices_min", "choices_max"), ("eval_choices", "eval_choices")] {
+        if number(low) < 2 || number(high) > 26 || number(low) > number(high) {
+            return Err(Error::Usage(format!(
+                "{low}={} and {high}={}: an exposure has 2 to 26 options, one a letter from A to Z",
+                number(low),
+                number(high)
+            )));
+        }
+    }
+    if number("history_min") < 1 || number("history_min") > number("history_max") {
+        return Err(Error::Usage(format!(
+            "history_min={} and history_max={}: a history has at least 1 event",
+            number("history_min"),
+            number("history_max")
+        )));
+    }
+    Ok(())
+}

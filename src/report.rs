@@ -1,0 +1,36 @@
+//! What a finished run tells: the queries of `sql/report`, printed.
+
+use datafusion::arrow::array::AsArray;
+use datafusion::arrow::compute::cast;
+use datafusion::arrow::datatypes::DataType;
+use datafusion::arrow::util::pretty::pretty_format_batches;
+use datafusion::error::DataFusionError;
+
+use crate::error::Result;
+use crate::session::Session;
+
+/// Prints each report query: one text column as it is, anything else as a table.
+///
+/// # Errors
+/// Fails when a query does.
+pub async fn print(session: &Session) -> Result<()> {
+    for script in session.scripts.folder("sql/report")? {
+        let Some(rows) = script.run(&session.ctx).await? else {
+            continue;
+        };
+        let batches = rows.collect().await?;
+        let is_text = batches.iter().all(|batch| batch.num_columns() == 1);
+        if !is_text {
+            println!("\n{}", script.comment());
+            println!("{}", pretty_format_batches(&batches).map_err(DataFusionError::from)?);
+            continue;
+        }
+        for batch in &batches {
+            let column = cast(batch.column(0), &DataType::Utf8).map_err(DataFusionError::from)?;
+            for text in column.as_string::<i32>().iter().flatten() {
+                println!("\n{text}");
+            }
+        }
+    }
+    Ok(())
+}

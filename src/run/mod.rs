@@ -1,0 +1,181 @@
+//! The pipeline: scenarios → decisions → scores → distill, each a folder of SQL files
+//! whose results are tables of the lake.
+//!
+//! A step whose SQL, parameters, inputs and models are those of its last run is not
+//! done again.
+
+mod scenarios;
+mod steps;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use datafusion::datasource::MemTable;
+use datafusion::prelude::{DataFrame, col};
+use datafusion::sql::TableReference;
+use sha2::{Digest, Sha256};
+
+use crate::error::{Error, Result};
+use crate::ledger;
+use crate::progress;
+use crate::scripts::Script;
+use crate::session::Session;
+
+/// The pipeline's steps, in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
+pub enum Step {
+    /// What the user remembers and what was shown.
+    Scenarios,
+    /// Decision processes written by the strong and the weak model.
+    Decisions,
+    /// The weak model's letter distributions after each decision.
+    Scores,
+    /// Uncertainty, selection and preference pairs.
+    Distill,
+}
+
+/// What a run does.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// Datasets to build scenarios from.
+    pub datasets: Vec<String>,
+    /// The last step to do.
+    pub until: Step,
+    /// The selection strategy: a file of `sql/select`.
+    pub select: String,
+}
+
+/// Runs the pipeline up to `plan.until` and returns how many rows have an `error`.
+///
+/// # Errors
+/// Fails at the first step that does; the tables of earlier steps stay.
+pub async fn run(session: &Session, plan: &Plan) -> Result<u64> {
+    scenarios::build(session, &plan.datasets).await?;
+    if plan.until >= Step::Decisions {
+        steps::decisions(session).await?;
+    }
+    if plan.until >= Step::Scores {
+        steps::scores(session).await?;
+    }
+    if plan.until >= Step::Distill {
+        steps::distill(session, &plan.select).await?;
+    }
+    row_errors(session, plan.until).await
+}
+
+/// Rows of the model steps that carry an error.
+async fn row_errors(session: &Session, until: Step) -> Result<u64> {
+    let mut errors = 0;
+    for (step, table) in [(Step::Decisions, "decisions"), (Step::Scores, "scores")] {
+        if until >= step {
+            let failed = session.ctx.table(table).await?;
+            let failed = failed.filter(col("error").is_not_null())?;
+            errors += failed.count().await? as u64;
+        }
+    }
+    Ok(errors)
+}
+
+/// The work that makes one table, and everything its content depends on.
+struct Job<'a> {
+    step: &'a str,
+    output: &'a str,
+    inputs: Vec<TableReference>,
+    scripts: &'a [Script],
+    models: &'a [&'a str],
+}
+
+impl Job<'_> {
+    /// Does `work`, which writes the output and returns its rows, unless the table
+    /// already is what it would be; then notes it in the ledger.
+    async fn perform<F>(&self, session: &Session, work: F) -> Result<()>
+    where
+        F: AsyncFnOnce() -> Result<u64>,
+    {
+        let line = progress::Step::start(self.step);
+        let fingerprint = self.fingerprint(session).await?;
+        if ledger::is_current(session, self.output, &fingerprint).await? {
+            line.end("up to date");
+            return Ok(());
+        }
+        let started = Instant::now();
+        let rows = work().await?;
+        let output = TableReference::from(self.output);
+        let entry = ledger::Entry {
+            step: self.step.to_owned(),
+            output: self.output.to_owned(),
+            rows,
+            seconds: started.elapsed().as_secs_f64(),
+            fingerprint,
+            output_version: session.lake.version(&output).await?,
+            models: self.model_fingerprints(session)?,
+        };
+        ledger::record(session, &entry).await?;
+        line.finish(rows);
+        Ok(())
+    }
+
+    async fn fingerprint(&self, session: &Session) -> Result<String> {
+        let mut parts: Vec<String> = vec![env!("CARGO_PKG_VERSION").to_owned()];
+        parts.extend(self.scripts.iter().map(|script| script.text.clone()));
+        for input in &self.inputs {
+            parts.push(session.lake.version(input).await?);
+        }
+        for (name, value) in session.parameters.values() {
+            // A parameter that no file of the step names cannot change its result.
+            if self.scripts.iter().any(|script| script.text.contains(&format!("@{name}"))) {
+                parts.push(format!("{name}={value}"));
+            }
+        }
+        if !self.models.is_empty() {
+            parts.push(session.sampling_settings());
+        }
+        for (name, fingerprint) in self.model_fingerprints(session)? {
+            parts.push(format!("{name}={fingerprint}"));
+        }
+        Ok(format!("{:x}", Sha256::digest(parts.join("\u{0}"))))
+    }
+
+    fn model_fingerprints(&self, session: &Session) -> Result<Vec<(String, String)>> {
+        let found = self.models.iter().map(|name| {
+            let model = session.models.get(name).ok_or_else(|| {
+                Error::Usage(format!("no model '{name}'; name one with --{name} DIR"))
+            })?;
+            Ok(((*name).to_owned(), model.info().fingerprint.clone()))
+        });
+        found.collect()
+    }
+}
+
+/// Computes `rows` and holds them in memory as the session's relation `name`, so that
+/// checks can look at them before the lake takes them.
+async fn hold(session: &Session, name: &str, rows: DataFrame) -> Result<DataFrame> {
+    let schema = Arc::clone(rows.schema().inner());
+    let table = MemTable::try_new(schema, vec![rows.collect().await?])?;
+    session.ctx.deregister_table(name)?;
+    session.ctx.register_table(name, Arc::new(table))?;
+    Ok(session.ctx.table(name).await?)
+}
+
+/// Runs every check of `folder` and fails with the offending rows of those that have any.
+///
+/// # Errors
+/// Fails when a check finds rows or cannot run.
+async fn check(session: &Session, folder: &str) -> Result<()> {
+    for script in session.scripts.folder(folder)? {
+        let Some(offending) = script.run(&session.ctx).await? else {
+            continue;
+        };
+        let sample = offending.limit(0, Some(5))?.collect().await?;
+        if sample.iter().any(|batch| batch.num_rows() > 0) {
+            let rows = datafusion::arrow::util::pretty::pretty_format_batches(&sample)
+                .map_err(datafusion::error::DataFusionError::from)?;
+            return Err(Error::Failed(format!(
+                "check {} failed: {}\nThe first offending rows:\n{rows}",
+                script.path,
+                script.comment()
+            )));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,100 @@
+//! Builds `scenarios` from the tables of one or more datasets.
+
+use datafusion::arrow::array::RecordBatch;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::scalar::ScalarValue;
+use datafusion::sql::TableReference;
+
+use super::{Job, check, hold};
+use crate::error::{Error, Result};
+use crate::ingest::enter_schema;
+use crate::scripts::Script;
+use crate::session::Session;
+
+const TABLE: &str = "scenarios";
+
+/// Builds, checks and writes the scenarios of `datasets`.
+pub async fn build(session: &Session, datasets: &[String]) -> Result<()> {
+    let mut inputs = vec![];
+    let mut scripts = session.scripts.folder("sql/scenarios")?;
+    for dataset in datasets {
+        session.scripts.require_dataset(dataset)?;
+        require_ingested(session, dataset).await?;
+        scripts.push(prompt_script(session, dataset)?);
+        for table in ["users", "items", "interactions"] {
+            inputs.push(TableReference::partial(dataset.as_str(), table));
+        }
+    }
+    session.parameters.set("dataset", &datasets.join(","))?;
+    let job = Job {
+        step: TABLE,
+        output: TABLE,
+        inputs,
+        scripts: &scripts,
+        models: &[],
+    };
+    job.perform(session, async || {
+        let mut built = vec![];
+        for dataset in datasets {
+            built.extend(build_one(session, dataset).await?);
+        }
+        write(session, built).await
+    })
+    .await
+}
+
+/// The scenarios of one dataset, in a session of their own.
+async fn build_one(session: &Session, dataset: &str) -> Result<Vec<RecordBatch>> {
+    let session = session.sister().await?;
+    let ctx = &session.ctx;
+    enter_schema(ctx, dataset)?;
+    session.parameters.set("dataset", dataset)?;
+    let mut scripts = session.scripts.folder("sql/scenarios")?;
+    // The dataset renders its texts once options and history are known, and before
+    // the last file puts the texts together.
+    scripts.insert(scripts.len() - 1, prompt_script(&session, dataset)?);
+    let mut scenarios = None;
+    for script in &scripts {
+        scenarios = script.run(ctx).await?;
+    }
+    let Some(scenarios) = scenarios else {
+        return Err(Error::Failed("sql/scenarios ends without a query".to_owned()));
+    };
+    let scenarios = hold(&session, TABLE, scenarios).await?;
+    if scenarios.clone().count().await? == 0 {
+        return Err(Error::Failed(format!(
+            "{dataset}: no interaction has {} earlier ones of the same user; ingest more of the \
+             log, or lower earlier_min",
+            session.parameters.get("earlier_min").unwrap_or(ScalarValue::Null)
+        )));
+    }
+    check(&session, "sql/checks/scenarios").await?;
+    Ok(scenarios.collect().await?)
+}
+
+async fn write(session: &Session, built: Vec<RecordBatch>) -> Result<u64> {
+    let Some(first) = built.first() else {
+        return Err(Error::Usage("name at least one dataset with --datasets".to_owned()));
+    };
+    let stream = RecordBatchStreamAdapter::new(
+        first.schema(),
+        futures::stream::iter(built.into_iter().map(Ok)),
+    );
+    let table = TableReference::bare(TABLE);
+    session.lake.write(&session.ctx, &table, Box::pin(stream)).await
+}
+
+fn prompt_script(session: &Session, dataset: &str) -> Result<Script> {
+    session.scripts.file(&format!("datasets/{dataset}/prompt.sql"))
+}
+
+async fn require_ingested(session: &Session, dataset: &str) -> Result<()> {
+    let table = TableReference::partial(dataset, "interactions");
+    if session.lake.contains(&table).await? {
+        return Ok(());
+    }
+    Err(Error::Usage(format!(
+        "{} holds no dataset '{dataset}'; first run: usermirror ingest {dataset} --from DIR",
+        session.lake.location()
+    )))
+}

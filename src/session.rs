@@ -1,0 +1,126 @@
+//! The session: one SQL context with the lake's tables, the functions, the
+//! parameters and the models.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use datafusion::execution::SessionStateBuilder;
+use datafusion::execution::cache::cache_manager::CacheManagerConfig;
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::prelude::{SessionConfig, SessionContext};
+use datafusion_cli::object_storage::instrumented::InstrumentedObjectStoreRegistry;
+use usermirror_udfs::{llm, raw};
+
+use crate::error::Result;
+use crate::lake::Lake;
+use crate::parameters::Parameters;
+use crate::scripts::Scripts;
+
+/// A SQL session over a lake.
+#[derive(Clone)]
+pub struct Session {
+    /// Where queries run.
+    pub ctx: SessionContext,
+    /// Where tables are kept.
+    pub lake: Lake,
+    /// What `@name` means.
+    pub parameters: Parameters,
+    /// The SQL files.
+    pub scripts: Scripts,
+    /// The models that functions can name, shared by sessions made from one another.
+    pub models: Arc<llm::Models>,
+    /// The store registry, which the REPL's commands inspect.
+    pub stores: Arc<InstrumentedObjectStoreRegistry>,
+}
+
+impl Session {
+    /// A session with every table of `lake`.
+    ///
+    /// # Errors
+    /// Fails when the lake cannot be read.
+    pub async fn open(
+        lake: Lake,
+        scripts: Scripts,
+        parameters: Parameters,
+        models: Arc<llm::Models>,
+    ) -> Result<Self> {
+        Self::build(lake, scripts, parameters, models, None).await
+    }
+
+    /// A sister session, with the same lake, parameters and models but relations of
+    /// its own: what one dataset's build makes never meets another's.
+    ///
+    /// # Errors
+    /// Fails when the lake cannot be read.
+    pub async fn sister(&self) -> Result<Self> {
+        self.sister_over(None).await
+    }
+
+    /// A sister session whose raw-file functions read the folder `raw_root`.
+    ///
+    /// # Errors
+    /// Fails when the lake cannot be read.
+    pub async fn sister_over(&self, raw_root: Option<PathBuf>) -> Result<Self> {
+        Self::build(
+            self.lake.clone(),
+            self.scripts.clone(),
+            self.parameters.clone(),
+            Arc::clone(&self.models),
+            raw_root,
+        )
+        .await
+    }
+
+    async fn build(
+        lake: Lake,
+        scripts: Scripts,
+        parameters: Parameters,
+        models: Arc<llm::Models>,
+        raw_root: Option<PathBuf>,
+    ) -> Result<Self> {
+        let stores = Arc::new(InstrumentedObjectStoreRegistry::new());
+        // Tables are replaced while the session lives, so listings must be fresh.
+        let caches = CacheManagerConfig::default().with_list_files_cache_limit(0);
+        let runtime = RuntimeEnvBuilder::new()
+            .with_object_store_registry(Arc::clone(&stores) as _)
+            .with_cache_manager(caches)
+            .build_arc()?;
+        let config = SessionConfig::from_env()?
+            .with_information_schema(true)
+            .with_option_extension(parameters.clone());
+        let builder = SessionStateBuilder::new()
+            .with_default_features()
+            .with_config(config)
+            .with_runtime_env(runtime);
+        let builder = llm::install(builder, Arc::clone(&models));
+        let mut state = builder.build();
+        usermirror_udfs::register_all(&mut state)?;
+        let ctx = SessionContext::new_with_state(state).enable_url_table();
+        raw::register(&ctx, raw_root);
+        parameters.install(&ctx);
+        lake.register(&ctx).await?;
+        Ok(Self {
+            ctx,
+            lake,
+            parameters,
+            scripts,
+            models,
+            stores,
+        })
+    }
+
+    /// The `model.*` settings that decisions depend on, as one text.
+    pub fn sampling_settings(&self) -> String {
+        let mut settings: Vec<_> = self
+            .ctx
+            .copied_config()
+            .options()
+            .entries()
+            .into_iter()
+            .filter(|entry| entry.key.starts_with("model."))
+            .map(|entry| format!("{}={}", entry.key, entry.value.unwrap_or_default()))
+            .collect();
+        settings.sort();
+        settings.join(" ")
+    }
+}
