@@ -1,0 +1,115 @@
+//! Distillation, held against numbers computed independently of this code.
+
+use std::path::Path;
+
+use usermirror::session::Session;
+
+use crate::support::{rows, session};
+
+async fn golden(folder: &Path) -> Session {
+    let session = session(folder).await;
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/distill");
+    for table in ["scores", "uncertainty", "pairs"] {
+        let sql = format!(
+            "CREATE EXTERNAL TABLE golden_{table} STORED AS PARQUET LOCATION '{}'",
+            golden.join(format!("{table}.parquet")).display()
+        );
+        session.ctx.sql(&sql).await.unwrap();
+    }
+    for sql in [
+        "CREATE TABLE scores AS
+         SELECT CAST(scenario AS TEXT) AS scenario_id, source, draw, probs, entropy(probs) AS entropy,
+                behavior, behavior = truth AS accepted, CAST(NULL AS TEXT) AS error
+         FROM golden_scores",
+        "CREATE TABLE scenarios AS
+         SELECT DISTINCT CAST(scenario AS TEXT) AS scenario_id, 'golden' AS dataset,
+                'train' AS split, choice_count, truth
+         FROM golden_scores",
+    ] {
+        session.ctx.sql(sql).await.unwrap();
+    }
+    let script = session.scripts.file("sql/distill/10_uncertainty.sql").unwrap();
+    let uncertainty = script.run(&session.ctx).await.unwrap().unwrap();
+    session.ctx.register_table("uncertainty", uncertainty.into_view()).unwrap();
+    for file in ["distill/20_pairs", "select/uncertainty", "distill/30_quotas"] {
+        let script = session.scripts.file(&format!("sql/{file}.sql")).unwrap();
+        script.run(&session.ctx).await.unwrap();
+    }
+    session
+}
+
+#[tokio::test]
+async fn uncertainty_equals_the_golden_numbers() {
+    let lake = tempfile::tempdir().unwrap();
+    let session = golden(lake.path()).await;
+    let counts = rows(&session, "SELECT count(*) FROM uncertainty").await;
+    assert_eq!(counts, [["1017"]]);
+    let apart = rows(
+        &session,
+        "SELECT count(*),
+                max(greatest(abs(u.eu_strong - g.eu_strong), abs(u.eu_weak - g.eu_weak),
+                             abs(u.tu_strong - g.tu_strong), abs(u.tu_weak - g.tu_weak),
+                             abs(u.au_strong - g.au_strong), abs(u.au_weak - g.au_weak),
+                             abs(u.delta_eu - g.delta_eu))) < 1e-12
+         FROM uncertainty AS u
+         JOIN golden_uncertainty AS g ON CAST(g.scenario AS TEXT) = u.scenario_id",
+    )
+    .await;
+    assert_eq!(apart, [["1017", "true"]]);
+}
+
+#[tokio::test]
+async fn pairs_equal_the_golden_ones_row_for_row() {
+    let lake = tempfile::tempdir().unwrap();
+    let session = golden(lake.path()).await;
+    let pairs = "SELECT scenario_id, chosen_draw, rejected_source, rejected_draw FROM pairs";
+    let expected = "SELECT CAST(scenario AS TEXT), chosen_draw, rejected_source, rejected_draw
+                    FROM golden_pairs";
+    let difference = rows(
+        &session,
+        &format!(
+            "SELECT (SELECT count(*) FROM pairs), (SELECT count(*) FROM golden_pairs),
+                    (SELECT count(*) FROM ({pairs} EXCEPT {expected})),
+                    (SELECT count(*) FROM ({expected} EXCEPT {pairs}))"
+        ),
+    )
+    .await;
+    assert_eq!(difference, [["997", "997", "0", "0"]]);
+}
+
+#[tokio::test]
+async fn quotas_add_up_and_starve_no_stratum() {
+    let lake = tempfile::tempdir().unwrap();
+    let session = golden(lake.path()).await;
+    for pairs in [1, 10, 333, 996, 997, 5000] {
+        session.parameters.set("pairs", &pairs.to_string()).unwrap();
+        let total = rows(&session, "SELECT sum(quota) FROM quotas").await;
+        assert_eq!(total, [[pairs.min(997).to_string()]]);
+        let check = session.scripts.file("sql/checks/distill/quotas_add_up.sql").unwrap();
+        let offending = check.run(&session.ctx).await.unwrap().unwrap();
+        assert_eq!(offending.count().await.unwrap(), 0, "{pairs} pairs");
+    }
+}
+
+#[tokio::test]
+async fn the_largest_gaps_of_a_stratum_are_selected() {
+    let lake = tempfile::tempdir().unwrap();
+    let session = golden(lake.path()).await;
+    session.parameters.set("pairs", "300").unwrap();
+    let worse_selected = rows(
+        &session,
+        "WITH marked AS (
+             SELECT s.*, r.rank <= q.quota AS selected
+             FROM selectable AS s
+             JOIN ranked AS r ON r.scenario_id = s.scenario_id
+             JOIN quotas AS q ON q.choice_count = s.choice_count
+         )
+         SELECT count(*) FILTER (WHERE selected),
+                (SELECT count(*) FROM marked AS a JOIN marked AS b
+                 ON a.choice_count = b.choice_count AND a.delta_eu < b.delta_eu
+                 WHERE a.selected AND NOT b.selected)
+         FROM marked",
+    )
+    .await;
+    assert_eq!(worse_selected, [["300", "0"]]);
+}

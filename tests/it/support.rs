@@ -1,0 +1,45 @@
+//! What the tests share: sessions over a lake of their own, and answers as text.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
+use usermirror::lake::Lake;
+use usermirror::parameters::Parameters;
+use usermirror::scripts::Scripts;
+use usermirror::session::Session;
+use usermirror_udfs::llm;
+
+/// A session over the lake in `folder`, without models.
+pub async fn session(folder: &Path) -> Session {
+    let lake = Lake::open(&folder.to_string_lossy()).unwrap();
+    let opener = Arc::new(llm::OnnxOpener::new(None));
+    let models = Arc::new(llm::Models::new(opener));
+    Session::open(lake, Scripts::default(), Parameters::default(), models)
+        .await
+        .unwrap()
+}
+
+/// The rows of a query, each cell as SQL would show it.
+pub async fn rows(session: &Session, sql: &str) -> Vec<Vec<String>> {
+    let batches = session.ctx.sql(sql).await.unwrap().collect().await.unwrap();
+    texts(&batches)
+}
+
+/// The cells of `batches` as text, null as `NULL`.
+pub fn texts(batches: &[RecordBatch]) -> Vec<Vec<String>> {
+    let options = FormatOptions::default().with_null("NULL");
+    let mut rows = vec![];
+    for batch in batches {
+        let columns: Vec<_> = batch
+            .columns()
+            .iter()
+            .map(|column| ArrayFormatter::try_new(column, &options).unwrap())
+            .collect();
+        for row in 0..batch.num_rows() {
+            rows.push(columns.iter().map(|column| column.value(row).to_string()).collect());
+        }
+    }
+    rows
+}
