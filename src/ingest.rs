@@ -8,7 +8,7 @@ use std::path::Path;
 use datafusion::arrow::array::{AsArray, RecordBatch};
 use datafusion::arrow::datatypes::Int64Type;
 use datafusion::prelude::{DataFrame, SessionContext};
-use datafusion::sql::TableReference;
+use datafusion::common::TableReference;
 
 use crate::error::{Error, Result};
 use crate::lake::create_schema;

@@ -7,7 +7,7 @@ use datafusion::arrow::array::{
 };
 use datafusion::arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 use datafusion::prelude::{col, lit};
-use datafusion::sql::TableReference;
+use datafusion::common::TableReference;
 use serde_json::json;
 
 use crate::error::Result;

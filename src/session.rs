@@ -123,4 +123,12 @@ impl Session {
         settings.sort();
         settings.join(" ")
     }
+
+    /// Opens the model at `location` and registers it under `name`.
+    ///
+    /// # Errors
+    /// Fails when the folder is no model or the device cannot be had.
+    pub async fn open_model(&self, name: &str, location: &str, device: &str) -> Result<()> {
+        todo!()
+    }
 }

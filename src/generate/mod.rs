@@ -82,7 +82,7 @@ async fn write_lines(ctx: &SessionContext, name: &str, to: &Path) -> Result<u64>
     let partial = to.join(format!(".{name}.partial"));
     let failed = |e| Error::file(&partial, e);
     let mut file = std::io::BufWriter::new(std::fs::File::create(&partial).map_err(failed)?);
-    let view = datafusion::sql::TableReference::bare(name);
+    let view = datafusion::common::TableReference::bare(name);
     let mut rows = ctx.table(view).await?.execute_stream().await?;
     let mut lines = 0;
     while let Some(batch) = rows.next().await {

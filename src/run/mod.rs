@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use datafusion::datasource::MemTable;
 use datafusion::prelude::{DataFrame, col};
-use datafusion::sql::TableReference;
+use datafusion::common::TableReference;
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
@@ -133,7 +133,8 @@ impl Job<'_> {
         for (name, fingerprint) in self.model_fingerprints(session)? {
             parts.push(format!("{name}={fingerprint}"));
         }
-        Ok(format!("{:x}", Sha256::digest(parts.join("\u{0}"))))
+        let digest = Sha256::digest(parts.join("\u{0}"));
+        Ok(digest.iter().map(|byte| format!("{byte:02x}")).collect())
     }
 
     fn model_fingerprints(&self, session: &Session) -> Result<Vec<(String, String)>> {

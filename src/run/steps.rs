@@ -1,6 +1,6 @@
 //! The steps after the scenarios: one folder of SQL files each.
 
-use datafusion::sql::TableReference;
+use datafusion::common::TableReference;
 
 use super::{Job, check, hold};
 use crate::error::{Error, Result};
