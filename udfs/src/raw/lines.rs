@@ -1,0 +1,198 @@
+//! Lines of a raw file: numbered, bounded in length, decoded.
+
+use std::borrow::Cow;
+use std::io::BufRead;
+
+use datafusion::common::{Result, plan_err};
+
+/// The longest line that is read; the rest of a longer one is skipped.
+const LONGEST: usize = 16 << 20;
+
+/// How a file's bytes are text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encoding {
+    /// UTF-8; anything else is an error of the line.
+    Utf8,
+    /// ISO-8859-1; every byte is a character.
+    Latin1,
+}
+
+impl Encoding {
+    /// The encoding called `name`.
+    ///
+    /// # Errors
+    /// Fails when it is neither `utf8` nor `latin1`.
+    pub fn named(name: &str) -> Result<Self> {
+        match name {
+            "utf8" => Ok(Self::Utf8),
+            "latin1" => Ok(Self::Latin1),
+            other => plan_err!("no encoding '{other}'; there are: utf8, latin1"),
+        }
+    }
+
+    fn decode(self, bytes: &[u8]) -> Result<Cow<'_, str>, String> {
+        match (self, std::str::from_utf8(bytes)) {
+            (Self::Latin1, _) if !bytes.is_ascii() => {
+                Ok(bytes.iter().map(|&byte| char::from(byte)).collect())
+            }
+            (_, Ok(text)) => Ok(Cow::Borrowed(text)),
+            (_, Err(e)) => Err(format!("not valid UTF-8 at byte {}", e.valid_up_to() + 1)),
+        }
+    }
+}
+
+/// A line, or why it is none.
+#[derive(Debug)]
+pub struct Line<'a> {
+    /// 1-based.
+    pub number: i64,
+    /// Its text without the line end, or what is wrong with it.
+    pub text: Result<Cow<'a, str>, String>,
+    /// Its bytes, for the quarantine.
+    pub bytes: &'a [u8],
+}
+
+/// Reads lines that end in `\n` alone, or in `\r\n`.
+pub struct Lines {
+    reader: Box<dyn BufRead + Send>,
+    encoding: Encoding,
+    number: i64,
+    buffer: Vec<u8>,
+    broken: bool,
+}
+
+impl Lines {
+    /// Lines of `reader`.
+    pub fn new(reader: Box<dyn BufRead + Send>, encoding: Encoding) -> Self {
+        Self {
+            reader,
+            encoding,
+            number: 0,
+            buffer: vec![],
+            broken: false,
+        }
+    }
+
+    /// The next line; `None` at the end. A file that cannot be read to its end (a cut
+    /// gzip) yields one last line that says so.
+    pub fn next(&mut self) -> Option<Line<'_>> {
+        if self.broken {
+            return None;
+        }
+        self.number += 1;
+        let fault = match self.fill() {
+            Ok(0) => return None,
+            Ok(length) if length > LONGEST => {
+                Some(format!("line of {length} bytes; the longest allowed is {LONGEST}"))
+            }
+            Ok(_) => None,
+            Err(e) => {
+                self.broken = true;
+                Some(format!("the file cannot be read beyond this line: {e}"))
+            }
+        };
+        let mut bytes = self.buffer.as_slice();
+        bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
+        bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
+        let text = match fault {
+            Some(fault) => Err(fault),
+            None => self.encoding.decode(bytes),
+        };
+        Some(Line {
+            number: self.number,
+            text,
+            bytes,
+        })
+    }
+
+    /// Reads up to and with the next `\n`, keeping at most [`LONGEST`] bytes, and
+    /// returns how many there were.
+    fn fill(&mut self) -> std::io::Result<usize> {
+        self.buffer.clear();
+        let mut length = 0;
+        loop {
+            let available = self.reader.fill_buf()?;
+            if available.is_empty() {
+                return Ok(length);
+            }
+            let end = memchr(available);
+            let taken = end.map_or(available.len(), |at| at + 1);
+            let room = LONGEST.saturating_sub(self.buffer.len());
+            self.buffer.extend_from_slice(&available[..taken.min(room)]);
+            self.reader.consume(taken);
+            length += taken;
+            if end.is_some() {
+                return Ok(length);
+            }
+        }
+    }
+}
+
+fn memchr(bytes: &[u8]) -> Option<usize> {
+    bytes.iter().position(|&byte| byte == b'\n')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(bytes: &[u8], encoding: Encoding) -> Vec<Result<String, String>> {
+        let reader = Box::new(std::io::Cursor::new(bytes.to_vec()));
+        let mut lines = Lines::new(reader, encoding);
+        let mut texts = vec![];
+        while let Some(line) = lines.next() {
+            texts.push(line.text.map(Cow::into_owned));
+        }
+        texts
+    }
+
+    #[test]
+    fn lines_end_in_newlines_only() {
+        let texts = read(b"a\rb\r\nc\n\nd", Encoding::Utf8);
+        let texts: Vec<_> = texts.into_iter().map(Result::unwrap).collect();
+        assert_eq!(texts, ["a\rb", "c", "", "d"]);
+    }
+
+    #[test]
+    fn bytes_are_decoded_as_declared() {
+        assert_eq!(read(b"caf\xe9", Encoding::Latin1)[0], Ok("café".to_owned()));
+        assert!(read(b"caf\xe9", Encoding::Utf8)[0].is_err());
+        assert_eq!(read("café".as_bytes(), Encoding::Utf8)[0], Ok("café".to_owned()));
+    }
+
+    #[test]
+    fn an_endless_line_is_skipped_and_the_next_one_read() {
+        let mut bytes = vec![b'x'; LONGEST + 10];
+        bytes.extend_from_slice(b"\nnext\n");
+        let texts = read(&bytes, Encoding::Utf8);
+        assert!(texts[0].as_ref().unwrap_err().contains("longest allowed"));
+        assert_eq!(texts[1], Ok("next".to_owned()));
+    }
+
+    #[test]
+    fn a_cut_gzip_is_told_and_its_whole_lines_are_kept() {
+        use std::io::Write;
+        let mut encoder = flate2::write::GzEncoder::new(vec![], flate2::Compression::none());
+        for i in 0..20_000 {
+            writeln!(encoder, "line {i}").unwrap();
+        }
+        let mut bytes = encoder.finish().unwrap();
+        bytes.truncate(bytes.len() / 2);
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("cut.gz");
+        std::fs::write(&path, bytes).unwrap();
+        let mut lines = Lines::new(super::super::files::open(&path).unwrap(), Encoding::Utf8);
+        let (mut whole, mut faults) = (0, 0);
+        while let Some(line) = lines.next() {
+            match line.text {
+                Ok(_) => whole += 1,
+                Err(fault) => {
+                    assert!(fault.contains("cannot be read beyond"), "{fault}");
+                    faults += 1;
+                }
+            }
+        }
+        assert!(whole > 1_000, "{whole}");
+        assert_eq!(faults, 1);
+    }
+}
