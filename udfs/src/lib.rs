@@ -12,6 +12,7 @@
 //! To add a function: write its file beside its kin, with its documentation and
 //! its unit test, and add one line to the module's `functions()`.
 
+mod columns;
 pub mod llm;
 pub mod probability;
 pub mod raw;
@@ -39,7 +40,8 @@ pub fn register_all(registry: &mut dyn FunctionRegistry) -> Result<()> {
     for function in scalars.into_iter().flatten() {
         registry.register_udf(function)?;
     }
-    for aggregate in recsys::aggregates() {
+    let aggregates = [probability::aggregates(), recsys::aggregates()];
+    for aggregate in aggregates.into_iter().flatten() {
         registry.register_udaf(aggregate)?;
     }
     Ok(())

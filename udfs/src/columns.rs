@@ -1,0 +1,153 @@
+//! Arguments and results of SQL functions as typed columns.
+//!
+//! Every function of this crate has one shape: coerce the arguments to fixed
+//! types, walk the rows, answer NULL where an argument is NULL. That shape is
+//! here, so that a function's own file holds only what it computes.
+
+use std::sync::Arc;
+
+use datafusion::arrow::array::{
+    Array, ArrayRef, ArrowPrimitiveType, AsArray, ListArray, PrimitiveArray, StringArray,
+    StringBuilder,
+};
+use datafusion::arrow::buffer::{NullBuffer, OffsetBuffer, ScalarBuffer};
+use datafusion::arrow::datatypes::{DataType, Field};
+use datafusion::common::{exec_datafusion_err, exec_err};
+use datafusion::error::Result;
+use datafusion::logical_expr::{ScalarFunctionArgs, Signature, Volatility};
+
+/// A list whose elements may be null, the kind that SQL builds.
+pub(crate) fn list_of(element: DataType) -> DataType {
+    DataType::new_list(element, true)
+}
+
+/// A deterministic function of exactly these argument types.
+pub(crate) fn takes<const N: usize>(types: [DataType; N]) -> Signature {
+    Signature::exact(types.to_vec(), Volatility::Immutable)
+}
+
+/// The arguments as arrays of one length, constants repeated.
+pub(crate) fn columns(args: &ScalarFunctionArgs) -> Result<Vec<ArrayRef>> {
+    args.args
+        .iter()
+        .map(|argument| argument.to_array(args.number_rows))
+        .collect()
+}
+
+/// The rows of a call: which ones have an answer, and how answers are gathered.
+pub(crate) struct Rows {
+    count: usize,
+    nulls: Option<NullBuffer>,
+}
+
+impl Rows {
+    /// Rows that answer NULL wherever one of `columns` is NULL.
+    pub(crate) fn new(columns: &[ArrayRef]) -> Self {
+        Self {
+            count: columns.first().map_or(0, |column| column.len()),
+            nulls: NullBuffer::union_many(columns.iter().map(|column| column.nulls())),
+        }
+    }
+
+    /// One value a row.
+    pub(crate) fn values<V>(
+        &self,
+        mut value: impl FnMut(usize) -> Result<V>,
+    ) -> impl Iterator<Item = Result<Option<V>>> {
+        (0..self.count).map(move |row| match self.is_valid(row) {
+            true => value(row).map(Some),
+            false => Ok(None),
+        })
+    }
+
+    /// One text a row, written into a buffer that all rows share.
+    pub(crate) fn text(
+        &self,
+        mut write: impl FnMut(usize, &mut String) -> Result<()>,
+    ) -> Result<StringArray> {
+        let mut texts = StringBuilder::new();
+        let mut text = String::new();
+        for row in 0..self.count {
+            if self.is_valid(row) {
+                text.clear();
+                write(row, &mut text)?;
+                texts.append_value(&text);
+            } else {
+                texts.append_null();
+            }
+        }
+        Ok(texts.finish())
+    }
+
+    /// One list a row; `push` appends the row's elements to those of all rows.
+    pub(crate) fn lists<T: ArrowPrimitiveType>(
+        &self,
+        mut push: impl FnMut(usize, &mut Vec<T::Native>) -> Result<()>,
+    ) -> Result<ListArray> {
+        let mut values = Vec::new();
+        let mut ends = Vec::with_capacity(self.count + 1);
+        ends.push(0);
+        for row in 0..self.count {
+            if self.is_valid(row) {
+                push(row, &mut values)?;
+            }
+            ends.push(offset(values.len())?);
+        }
+        Ok(ListArray::try_new(
+            Arc::new(Field::new_list_field(T::DATA_TYPE, true)),
+            OffsetBuffer::new(ScalarBuffer::from(ends)),
+            Arc::new(PrimitiveArray::<T>::new(ScalarBuffer::from(values), None)),
+            self.nulls.clone(),
+        )?)
+    }
+
+    fn is_valid(&self, row: usize) -> bool {
+        self.nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row))
+    }
+}
+
+/// A position in a list column's values.
+///
+/// # Errors
+/// Fails when a batch's lists hold more than 2^31 elements together.
+pub(crate) fn offset(position: usize) -> Result<i32> {
+    i32::try_from(position).map_err(|_| {
+        exec_datafusion_err!(
+            "the lists of one batch hold more than 2^31 elements: lower datafusion.execution.batch_size"
+        )
+    })
+}
+
+/// A list column whose rows read as slices.
+pub(crate) struct Lists<'a, T: ArrowPrimitiveType> {
+    list: &'a ListArray,
+    values: &'a [T::Native],
+}
+
+impl<'a, T: ArrowPrimitiveType> Lists<'a, T> {
+    /// # Errors
+    /// Fails when a list holds a NULL: a missing element has no place in an order.
+    pub(crate) fn try_new(function: &str, column: &'a ArrayRef) -> Result<Self> {
+        let list = column.as_list::<i32>();
+        let values = list.values().as_primitive::<T>();
+        if values.null_count() > 0 && list.iter().flatten().any(|row| row.null_count() > 0) {
+            return exec_err!(
+                "{function}: a list holds a NULL; leave NULLs out, \
+                 for instance by array_agg(x) FILTER (WHERE x IS NOT NULL)"
+            );
+        }
+        Ok(Self {
+            list,
+            values: values.values(),
+        })
+    }
+
+    /// The elements of a row; of a NULL row, none.
+    pub(crate) fn row(&self, row: usize) -> &'a [T::Native] {
+        if self.list.is_null(row) {
+            return &[];
+        }
+        let offsets = self.list.value_offsets();
+        &self.values[offsets[row] as usize..offsets[row + 1] as usize]
+    }
+}
