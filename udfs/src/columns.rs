@@ -14,7 +14,7 @@ use datafusion::arrow::buffer::{NullBuffer, OffsetBuffer, ScalarBuffer};
 use datafusion::arrow::datatypes::{DataType, Field};
 use datafusion::common::{exec_datafusion_err, exec_err};
 use datafusion::error::Result;
-use datafusion::logical_expr::{ScalarFunctionArgs, Signature, Volatility};
+use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, Signature, Volatility};
 
 /// A list whose elements may be null, the kind that SQL builds.
 pub(crate) fn list_of(element: DataType) -> DataType {
@@ -28,9 +28,14 @@ pub(crate) fn takes<const N: usize>(types: [DataType; N]) -> Signature {
 
 /// The arguments as arrays of one length, constants repeated.
 pub(crate) fn columns(args: &ScalarFunctionArgs) -> Result<Vec<ArrayRef>> {
-    args.args
+    repeated(&args.args, args.number_rows)
+}
+
+/// Some arguments as arrays of `rows` values, constants repeated.
+pub(crate) fn repeated(arguments: &[ColumnarValue], rows: usize) -> Result<Vec<ArrayRef>> {
+    arguments
         .iter()
-        .map(|argument| argument.to_array(args.number_rows))
+        .map(|argument| argument.to_array(rows))
         .collect()
 }
 
@@ -101,7 +106,8 @@ impl Rows {
         )?)
     }
 
-    fn is_valid(&self, row: usize) -> bool {
+    /// Whether no argument of the row is NULL.
+    pub(crate) fn is_valid(&self, row: usize) -> bool {
         self.nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row))
     }
 }

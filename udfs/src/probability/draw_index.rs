@@ -109,7 +109,7 @@ mod tests {
         let mut draws = Draws::new(1);
         let mut counts = [0; 3];
         for _ in 0..10_000 {
-            let uniform = draws.below(1 << 53) as f64 / (1_u64 << 53) as f64;
+            let uniform = unit_interval(draws.bits());
             counts[draw_index(&[1.0, 2.0, 7.0], uniform).unwrap() as usize - 1] += 1;
         }
         // Four standard deviations are below 200.

@@ -100,7 +100,10 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let folder = RawFolder::new(Some(root.path().to_owned()));
         for name in ["../secret", "/etc/passwd", "a/../../b", ""] {
-            assert!(message(&folder, name).contains("inside the raw folder"), "{name}");
+            assert!(
+                message(&folder, name).contains("inside the raw folder"),
+                "{name}"
+            );
         }
     }
 

@@ -82,9 +82,9 @@ impl Lines {
         self.number += 1;
         let fault = match self.fill() {
             Ok(0) => return None,
-            Ok(length) if length > LONGEST => {
-                Some(format!("line of {length} bytes; the longest allowed is {LONGEST}"))
-            }
+            Ok(length) if length > LONGEST => Some(format!(
+                "line of {length} bytes; the longest allowed is {LONGEST}"
+            )),
             Ok(_) => None,
             Err(e) => {
                 self.broken = true;
@@ -157,7 +157,10 @@ mod tests {
     fn bytes_are_decoded_as_declared() {
         assert_eq!(read(b"caf\xe9", Encoding::Latin1)[0], Ok("café".to_owned()));
         assert!(read(b"caf\xe9", Encoding::Utf8)[0].is_err());
-        assert_eq!(read("café".as_bytes(), Encoding::Utf8)[0], Ok("café".to_owned()));
+        assert_eq!(
+            read("café".as_bytes(), Encoding::Utf8)[0],
+            Ok("café".to_owned())
+        );
     }
 
     #[test]

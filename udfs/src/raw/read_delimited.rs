@@ -76,7 +76,10 @@ impl Kind {
     ];
 
     fn name(self) -> &'static str {
-        Self::ALL.iter().find(|(_, kind)| *kind == self).map_or("TEXT", |(name, _)| name)
+        Self::ALL
+            .iter()
+            .find(|(_, kind)| *kind == self)
+            .map_or("TEXT", |(name, _)| name)
     }
 
     fn data_type(self) -> DataType {
@@ -174,13 +177,20 @@ impl Delimited {
     fn append(&self, text: &str, builders: &mut [Builder]) -> Result<(), String> {
         let found = text.split(self.separator.as_str()).count();
         if found != self.columns.len() {
-            return Err(format!("expected {} fields, found {found}", self.columns.len()));
+            return Err(format!(
+                "expected {} fields, found {found}",
+                self.columns.len()
+            ));
         }
         // Checked first, so that a bad field leaves no half row behind.
         for (column, field) in self.columns.iter().zip(text.split(self.separator.as_str())) {
             if !column.kind.accepts(field) {
                 let field: String = field.chars().take(80).collect();
-                return Err(format!("{}: '{field}' is not a {}", column.name, column.kind.name()));
+                return Err(format!(
+                    "{}: '{field}' is not a {}",
+                    column.name,
+                    column.kind.name()
+                ));
             }
         }
         for (builder, field) in builders.iter_mut().zip(text.split(self.separator.as_str())) {

@@ -48,7 +48,10 @@ pub fn leading_fields() -> Vec<Field> {
 pub fn raw_text(bytes: &[u8]) -> String {
     // Four bytes a character at most.
     let start = &bytes[..bytes.len().min(4 * RAW_CHARACTERS)];
-    String::from_utf8_lossy(start).chars().take(RAW_CHARACTERS).collect()
+    String::from_utf8_lossy(start)
+        .chars()
+        .take(RAW_CHARACTERS)
+        .collect()
 }
 
 /// The table of the file at `path`, called `file` in its rows.
@@ -69,14 +72,22 @@ pub fn table(
         schema: Arc::clone(&schema),
         format,
     };
-    Ok(Arc::new(StreamingTable::try_new(schema, vec![Arc::new(partition)])?))
+    Ok(Arc::new(StreamingTable::try_new(
+        schema,
+        vec![Arc::new(partition)],
+    )?))
 }
 
 /// The literal text arguments of a call of table function `function`.
 ///
 /// # Errors
 /// Fails when there are fewer than `least` or one is no text literal.
-pub fn text_arguments(function: &str, usage: &str, least: usize, exprs: &[Expr]) -> Result<Vec<String>> {
+pub fn text_arguments(
+    function: &str,
+    usage: &str,
+    least: usize,
+    exprs: &[Expr],
+) -> Result<Vec<String>> {
     let mut texts = vec![];
     for expr in exprs {
         match expr {

@@ -122,11 +122,16 @@ impl Draws {
         Self { hash, next: 0 }
     }
 
-    /// A draw from 0..`bound`. Its bias is below `bound` / 2^64.
-    pub(crate) fn below(&mut self, bound: u64) -> u64 {
+    /// 64 uniform bits.
+    pub(crate) fn bits(&mut self) -> u64 {
         let draw = XxHash3_64::oneshot_with_seed(self.hash, &self.next.to_le_bytes());
         self.next += 1;
-        scale(draw, bound.into())
+        draw
+    }
+
+    /// A draw from 0..`bound`. Its bias is below `bound` / 2^64.
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
+        scale(self.bits(), bound.into())
     }
 }
 

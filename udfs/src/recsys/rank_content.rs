@@ -1,0 +1,263 @@
+//! `rank_content`: items whose texts are like the chosen one's.
+
+use std::sync::Arc;
+
+use datafusion::arrow::array::{AsArray, StructArray};
+use datafusion::arrow::datatypes::{DataType, Float32Type, Int32Type, Int64Type};
+use datafusion::common::utils::take_function_args;
+use datafusion::error::Result;
+use datafusion::logical_expr::{
+    ColumnarValue, Documentation, ScalarFunctionArgs, ScalarUDFImpl, Signature,
+};
+use datafusion_macros::user_doc;
+
+use super::candidates::{Allowed, size, take_best};
+use super::sparse_rows::rows_type;
+use super::windows::{by_window, field, runs, window};
+use crate::columns::{Lists, Rows, list_of, repeated, takes};
+
+const NAME: &str = "rank_content";
+
+#[user_doc(
+    doc_section(label = "Ranking Functions"),
+    description = "Proposes items by the cosine of their sparse rows with the chosen item's, best first: the items below the horizon that are not excluded, by the rows of one window. Never the chosen item, never one that shares no term with it; an empty list when the window has no rows. Fewer than asked when there are fewer. NULL when an argument other than rows is NULL.",
+    syntax_example = "rank_content(rows, window, item, horizon, excluded, count)",
+    sql_example = "```sql\nSELECT rank_content((SELECT array_agg(rows ORDER BY window_id) FROM content),\n    window_id, item_index, horizon, excluded, 32)\nFROM scenarios;\n```",
+    argument(
+        name = "rows",
+        description = "Array of results of sparse_rows, one a window, from an uncorrelated subquery."
+    ),
+    argument(
+        name = "window",
+        description = "BIGINT, which element of rows to ask, counted from 0."
+    ),
+    argument(name = "item", description = "BIGINT, the chosen item."),
+    argument(
+        name = "horizon",
+        description = "BIGINT, the number of items available."
+    ),
+    argument(name = "excluded", description = "BIGINT[] of items never to propose."),
+    argument(name = "count", description = "BIGINT, how many to propose."),
+    related_udf(name = "sparse_rows")
+)]
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub(super) struct RankContent {
+    signature: Signature,
+}
+
+impl RankContent {
+    pub(super) fn new() -> Self {
+        Self {
+            signature: takes([
+                list_of(rows_type()),
+                DataType::Int64,
+                DataType::Int64,
+                DataType::Int64,
+                list_of(DataType::Int64),
+                DataType::Int64,
+            ]),
+        }
+    }
+}
+
+impl ScalarUDFImpl for RankContent {
+    fn name(&self) -> &str {
+        NAME
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Ok(list_of(DataType::Int64))
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let columns = repeated(&args.args[1..], args.number_rows)?;
+        let [windows, items, horizons, excluded, counts] = take_function_args(NAME, &columns)?;
+        let windows = windows.as_primitive::<Int64Type>();
+        let items = items.as_primitive::<Int64Type>();
+        let horizons = horizons.as_primitive::<Int64Type>();
+        let excluded = Lists::<Int64Type>::try_new(NAME, excluded)?;
+        let counts = counts.as_primitive::<Int64Type>();
+        let rows = Rows::new(&columns);
+        let mut ranked = vec![vec![]; args.number_rows];
+        for (learnt, run) in runs(&args.args[0], args.number_rows)? {
+            let asked = run.filter(|row| rows.is_valid(*row));
+            for (index, asked) in by_window(asked, windows.values()) {
+                let Some(learnt) = window(NAME, learnt.as_ref(), index)? else {
+                    continue;
+                };
+                let mut search = Search::new(&learnt)?;
+                for row in asked {
+                    let horizon = size(NAME, "the horizon", horizons.value(row))?;
+                    let count = size(NAME, "the count", counts.value(row))?;
+                    search.allowed.set(horizon, excluded.row(row));
+                    search.nearest(items.value(row), count, &mut ranked[row]);
+                }
+            }
+        }
+        let lists = rows.lists::<Int64Type>(|row, out| {
+            out.append(&mut ranked[row]);
+            Ok(())
+        })?;
+        Ok(ColumnarValue::Array(Arc::new(lists)))
+    }
+
+    fn documentation(&self) -> Option<&Documentation> {
+        self.doc()
+    }
+}
+
+/// A compressed side of the matrix: the cells of line `i` are those from `offsets[i]`
+/// to `offsets[i + 1]`.
+struct Side<'a> {
+    offsets: &'a [i32],
+    positions: &'a [i32],
+    weights: &'a [f32],
+}
+
+impl Side<'_> {
+    fn line(&self, line: usize) -> impl Iterator<Item = (usize, f32)> {
+        let cells = match self.offsets.get(line..line + 2) {
+            Some(ends) => ends[0] as usize..ends[1] as usize,
+            None => 0..0,
+        };
+        let positions = self.positions[cells.clone()].iter();
+        positions
+            .map(|p| *p as usize)
+            .zip(self.weights[cells].iter().copied())
+    }
+}
+
+/// Nearest-neighbour search in the rows of one window.
+struct Search<'a> {
+    rows: Side<'a>,
+    postings: Side<'a>,
+    allowed: Allowed,
+    /// A score for every row, all 0 between searches.
+    scores: Vec<f32>,
+    scored: Vec<(f32, i64)>,
+}
+
+impl<'a> Search<'a> {
+    fn new(window: &'a StructArray) -> Result<Self> {
+        let offsets = field::<Int32Type>(window, "offsets")?;
+        Ok(Self {
+            rows: Side {
+                offsets,
+                positions: field::<Int32Type>(window, "columns")?,
+                weights: field::<Float32Type>(window, "weights")?,
+            },
+            postings: Side {
+                offsets: field::<Int32Type>(window, "posting_offsets")?,
+                positions: field::<Int32Type>(window, "posting_rows")?,
+                weights: field::<Float32Type>(window, "posting_weights")?,
+            },
+            allowed: Allowed::default(),
+            scores: vec![0.0; offsets.len()],
+            scored: vec![],
+        })
+    }
+
+    /// Appends the allowed rows with the highest cosine to row `item`. Visits only rows
+    /// that share a term with it.
+    fn nearest(&mut self, item: i64, count: usize, best: &mut Vec<i64>) {
+        self.allowed.forbid(item);
+        let Ok(item) = usize::try_from(item) else {
+            return;
+        };
+        self.scored.clear();
+        for (term, weight) in self.rows.line(item) {
+            for (row, other) in self.postings.line(term) {
+                if self.scores[row] == 0.0 && self.allowed.has(row) {
+                    self.scored.push((0.0, row as i64));
+                }
+                self.scores[row] += weight * other;
+            }
+        }
+        for (score, row) in &mut self.scored {
+            *score = self.scores[*row as usize];
+        }
+        for (term, _) in self.rows.line(item) {
+            for (row, _) in self.postings.line(term) {
+                self.scores[row] = 0.0;
+            }
+        }
+        self.scored.retain(|(score, _)| *score > 0.0);
+        take_best(&mut self.scored, count, best);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sparse_rows::window_of;
+    use super::*;
+    use crate::sampling::keys::Draws;
+
+    fn nearest(search: &mut Search<'_>, item: i64, horizon: usize, excluded: &[i64]) -> Vec<i64> {
+        let mut best = vec![];
+        search.allowed.set(horizon, excluded);
+        search.nearest(item, 3, &mut best);
+        best
+    }
+
+    #[test]
+    fn the_most_alike_come_first() {
+        let window = window_of(
+            &[
+                (0, "river", 1.0),
+                (0, "quiet", 1.0),
+                (1, "river", 1.0),
+                (2, "quiet", 1.0),
+                (2, "river", 2.0),
+                (3, "comedy", 1.0),
+            ],
+            6,
+        );
+        let mut search = Search::new(&window).unwrap();
+        assert_eq!(nearest(&mut search, 0, 6, &[]), [2, 1]);
+        assert_eq!(nearest(&mut search, 0, 6, &[2]), [1]);
+        assert_eq!(nearest(&mut search, 0, 2, &[]), [1]);
+        assert_eq!(nearest(&mut search, 3, 6, &[]), [0_i64; 0]);
+        assert_eq!(nearest(&mut search, 5, 6, &[]), [0_i64; 0]);
+        assert_eq!(nearest(&mut search, 99, 6, &[]), [0_i64; 0]);
+    }
+
+    #[test]
+    fn postings_rank_like_brute_force() {
+        let (rows, terms) = (40, ["a", "b", "c", "d", "e", "f", "g", "h"]);
+        let mut draws = Draws::new(5);
+        let mut weights = vec![[0.0; 8]; rows];
+        let mut cells = vec![];
+        for (row, weights) in weights.iter_mut().enumerate() {
+            for (term, weight) in terms.iter().zip(weights) {
+                if draws.below(3) == 0 {
+                    *weight = 1.0 + draws.below(1_000) as f64;
+                    cells.push((row as i64, *term, *weight));
+                }
+            }
+        }
+        let window = window_of(&cells, rows);
+        let mut search = Search::new(&window).unwrap();
+        let dot = |a: &[f64; 8], b: &[f64; 8]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+        for item in 0..rows {
+            let cosine = |other: usize| {
+                let (a, b) = (&weights[item], &weights[other]);
+                dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
+            };
+            let mut expected: Vec<(f64, i64)> = (0..rows)
+                .filter(|other| *other != item && cosine(*other) > 0.0)
+                .map(|other| (cosine(other), other as i64))
+                .collect();
+            expected.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+            let expected: Vec<i64> = expected
+                .into_iter()
+                .map(|(_, other)| other)
+                .take(3)
+                .collect();
+            assert_eq!(nearest(&mut search, item as i64, rows, &[]), expected);
+        }
+    }
+}

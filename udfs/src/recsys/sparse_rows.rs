@@ -1,0 +1,352 @@
+//! `sparse_rows`: weighted words as sparse rows that can be compared.
+
+use std::sync::Arc;
+
+use datafusion::arrow::array::{
+    Array, ArrayRef, AsArray, Float32Array, Float64Array, Int32Array, Int64Array, StringArray,
+    StructArray,
+};
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Fields, Float64Type, Int64Type};
+use datafusion::common::{ScalarValue, exec_err, utils::SingleRowListArrayBuilder};
+use datafusion::error::Result;
+use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
+use datafusion::logical_expr::utils::format_state_name;
+use datafusion::logical_expr::{Accumulator, AggregateUDFImpl, Documentation, Signature};
+use datafusion_macros::user_doc;
+
+use super::candidates::size;
+use crate::columns::{Lists, list_of, offset, takes};
+
+#[user_doc(
+    doc_section(label = "Ranking Functions"),
+    description = "Aggregate: the weighted terms of all rows as a sparse matrix with rows of length 1, for rank_content. Weights of a repeated (row, term) add up. The matrix is kept by rows and by terms, so that asking for neighbours rebuilds nothing. NULL cells do not count; NULL when there are no others.",
+    syntax_example = "sparse_rows(row, term, weight, row_count)",
+    sql_example = "```sql\nSELECT sparse_rows(item_index, term, tf * idf, 3883) FROM words;\n```",
+    argument(name = "row", description = "BIGINT, from 0 to row_count - 1."),
+    argument(name = "term", description = "Text."),
+    argument(name = "weight", description = "DOUBLE, finite."),
+    argument(name = "row_count", description = "BIGINT, the same in all rows."),
+    related_udf(name = "rank_content")
+)]
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub(super) struct SparseRows {
+    signature: Signature,
+}
+
+impl SparseRows {
+    pub(super) fn new() -> Self {
+        Self {
+            signature: takes([
+                DataType::Int64,
+                DataType::Utf8View,
+                DataType::Float64,
+                DataType::Int64,
+            ]),
+        }
+    }
+}
+
+/// Compressed rows (`offsets`, `columns`, `weights`) and the same cells by column
+/// (`posting_offsets`, `posting_rows`, `posting_weights`).
+pub(super) fn rows_type() -> DataType {
+    DataType::Struct(rows_fields())
+}
+
+fn rows_fields() -> Fields {
+    let list = |name, element| Field::new(name, list_of(element), true);
+    Fields::from(vec![
+        list("offsets", DataType::Int32),
+        list("columns", DataType::Int32),
+        list("weights", DataType::Float32),
+        list("posting_offsets", DataType::Int32),
+        list("posting_rows", DataType::Int32),
+        list("posting_weights", DataType::Float32),
+    ])
+}
+
+impl AggregateUDFImpl for SparseRows {
+    fn name(&self) -> &str {
+        "sparse_rows"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Ok(rows_type())
+    }
+
+    fn accumulator(&self, _: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
+        Ok(Box::new(Cells::default()))
+    }
+
+    fn state_fields(&self, args: StateFieldsArgs) -> Result<Vec<FieldRef>> {
+        let field = |name, data_type| {
+            Arc::new(Field::new(
+                format_state_name(args.name, name),
+                data_type,
+                true,
+            ))
+        };
+        Ok(vec![
+            field("rows", list_of(DataType::Int64)),
+            field("terms", list_of(DataType::Utf8)),
+            field("weights", list_of(DataType::Float64)),
+            field("row_count", DataType::Int64),
+        ])
+    }
+
+    fn documentation(&self) -> Option<&Documentation> {
+        self.doc()
+    }
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct Cell {
+    row: i64,
+    term: String,
+    weight: f64,
+}
+
+#[derive(Debug, Default)]
+struct Cells {
+    cells: Vec<Cell>,
+    row_count: Option<i64>,
+}
+
+impl Cells {
+    fn agree(&mut self, row_count: i64) -> Result<()> {
+        let first = *self.row_count.get_or_insert(row_count);
+        if first != row_count {
+            return exec_err!(
+                "sparse_rows: row_count is {first} in one row and {row_count} in another; \
+                 give the same in all rows"
+            );
+        }
+        Ok(())
+    }
+}
+
+impl Accumulator for Cells {
+    fn update_batch(&mut self, columns: &[ArrayRef]) -> Result<()> {
+        let rows = columns[0].as_primitive::<Int64Type>();
+        let terms = columns[1].as_string_view();
+        let weights = columns[2].as_primitive::<Float64Type>();
+        let counts = columns[3].as_primitive::<Int64Type>();
+        for i in 0..rows.len() {
+            if columns[..3].iter().any(|column| column.is_null(i)) {
+                continue;
+            }
+            if counts.is_null(i) {
+                return exec_err!("sparse_rows: row_count cannot be NULL");
+            }
+            self.agree(counts.value(i))?;
+            let (row, weight) = (rows.value(i), weights.value(i));
+            if !(0..counts.value(i)).contains(&row) {
+                return exec_err!(
+                    "sparse_rows: row {row} is not among {} rows counted from 0",
+                    counts.value(i)
+                );
+            }
+            if !weight.is_finite() {
+                return exec_err!("sparse_rows: weight {weight} is not a finite number");
+            }
+            let term = terms.value(i).to_owned();
+            self.cells.push(Cell { row, term, weight });
+        }
+        Ok(())
+    }
+
+    fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
+        let rows = Lists::<Int64Type>::try_new("sparse_rows", &states[0])?;
+        let weights = Lists::<Float64Type>::try_new("sparse_rows", &states[2])?;
+        let counts = states[3].as_primitive::<Int64Type>();
+        for state in (0..counts.len()).filter(|state| counts.is_valid(*state)) {
+            self.agree(counts.value(state))?;
+            let terms = states[1].as_list::<i32>().value(state);
+            let cells = rows
+                .row(state)
+                .iter()
+                .zip(terms.as_string::<i32>())
+                .zip(weights.row(state));
+            self.cells.extend(cells.map(|((row, term), weight)| Cell {
+                row: *row,
+                term: term.unwrap_or_default().to_owned(),
+                weight: *weight,
+            }));
+        }
+        Ok(())
+    }
+
+    fn state(&mut self) -> Result<Vec<ScalarValue>> {
+        let cells = std::mem::take(&mut self.cells);
+        let list = |column| SingleRowListArrayBuilder::new(column).build_list_scalar();
+        let rows: Int64Array = cells.iter().map(|cell| Some(cell.row)).collect();
+        let terms = StringArray::from_iter_values(cells.iter().map(|cell| &cell.term));
+        let weights: Float64Array = cells.iter().map(|cell| Some(cell.weight)).collect();
+        Ok(vec![
+            list(Arc::new(rows)),
+            list(Arc::new(terms)),
+            list(Arc::new(weights)),
+            ScalarValue::Int64(self.row_count),
+        ])
+    }
+
+    fn evaluate(&mut self) -> Result<ScalarValue> {
+        let Some(row_count) = self.row_count else {
+            return ScalarValue::try_new_null(&rows_type());
+        };
+        let row_count = size("sparse_rows", "row_count", row_count)?;
+        Matrix::new(std::mem::take(&mut self.cells), row_count)?.into_scalar()
+    }
+
+    fn size(&self) -> usize {
+        let terms: usize = self.cells.iter().map(|cell| cell.term.capacity()).sum();
+        size_of_val(self) + self.cells.capacity() * size_of::<Cell>() + terms
+    }
+}
+
+/// A sparse matrix in compressed form; a line is a row, or a column of its transpose.
+#[derive(Debug)]
+struct Compressed {
+    offsets: Vec<i32>,
+    positions: Vec<i32>,
+    weights: Vec<f32>,
+}
+
+impl Compressed {
+    /// Compresses (line, position, weight) cells sorted by line.
+    fn new(cells: &[(i32, i32, f32)], lines: usize) -> Result<Self> {
+        let ends =
+            (0..=lines).map(|line| offset(cells.partition_point(|cell| (cell.0 as usize) < line)));
+        Ok(Self {
+            offsets: ends.collect::<Result<_>>()?,
+            positions: cells.iter().map(|cell| cell.1).collect(),
+            weights: cells.iter().map(|cell| cell.2).collect(),
+        })
+    }
+}
+
+/// The matrix by rows, and by terms in alphabetical order.
+#[derive(Debug)]
+struct Matrix {
+    rows: Compressed,
+    postings: Compressed,
+}
+
+impl Matrix {
+    fn new(mut cells: Vec<Cell>, row_count: usize) -> Result<Self> {
+        // Sorted down to the weight, so that sums do not depend on the order of rows.
+        cells.sort_unstable_by(|a, b| {
+            (a.row, &a.term)
+                .cmp(&(b.row, &b.term))
+                .then(a.weight.total_cmp(&b.weight))
+        });
+        cells.dedup_by(|next, cell| {
+            let same = next.row == cell.row && next.term == cell.term;
+            if same {
+                cell.weight += next.weight;
+            }
+            same
+        });
+        let mut terms: Vec<&str> = cells.iter().map(|cell| cell.term.as_str()).collect();
+        terms.sort_unstable();
+        terms.dedup();
+        let mut normalised = Vec::with_capacity(cells.len());
+        for row in cells.chunk_by(|a, b| a.row == b.row) {
+            let length = row
+                .iter()
+                .map(|cell| cell.weight.powi(2))
+                .sum::<f64>()
+                .sqrt();
+            for cell in row.iter().filter(|cell| cell.weight != 0.0) {
+                let term = terms.partition_point(|term| *term < cell.term.as_str());
+                let weight = (cell.weight / length) as f32;
+                normalised.push((offset(cell.row as usize)?, offset(term)?, weight));
+            }
+        }
+        let rows = Compressed::new(&normalised, row_count)?;
+        let mut transposed: Vec<_> = normalised.into_iter().map(|(r, t, w)| (t, r, w)).collect();
+        transposed.sort_unstable_by_key(|cell| (cell.0, cell.1));
+        let postings = Compressed::new(&transposed, terms.len())?;
+        Ok(Self { rows, postings })
+    }
+
+    fn into_scalar(self) -> Result<ScalarValue> {
+        let list = |values: ArrayRef| -> ArrayRef {
+            Arc::new(SingleRowListArrayBuilder::new(values).build_list_array())
+        };
+        let columns: Vec<ArrayRef> = [self.rows, self.postings]
+            .into_iter()
+            .flat_map(|side| {
+                [
+                    list(Arc::new(Int32Array::from(side.offsets))),
+                    list(Arc::new(Int32Array::from(side.positions))),
+                    list(Arc::new(Float32Array::from(side.weights))),
+                ]
+            })
+            .collect();
+        let row = StructArray::try_new(rows_fields(), columns, None)?;
+        Ok(ScalarValue::Struct(Arc::new(row)))
+    }
+}
+
+/// The window that `sparse_rows` makes of these cells, for the tests of its readers.
+#[cfg(test)]
+pub(super) fn window_of(cells: &[(i64, &str, f64)], row_count: usize) -> StructArray {
+    let cells = cells.iter().map(|(row, term, weight)| Cell {
+        row: *row,
+        term: (*term).to_owned(),
+        weight: *weight,
+    });
+    let scalar = Matrix::new(cells.collect(), row_count).and_then(Matrix::into_scalar);
+    let window = scalar.unwrap().to_array().unwrap();
+    window.as_struct().clone()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cell(row: i64, term: &str, weight: f64) -> Cell {
+        let term = term.to_owned();
+        Cell { row, term, weight }
+    }
+
+    #[test]
+    fn rows_have_length_one() {
+        let cells = vec![cell(2, "b", 4.0), cell(0, "b", 2.0), cell(2, "a", 3.0)];
+        let matrix = Matrix::new(cells, 4).unwrap();
+        assert_eq!(matrix.rows.offsets, [0, 1, 1, 3, 3]);
+        assert_eq!(matrix.rows.positions, [1, 0, 1]);
+        assert_eq!(matrix.rows.weights, [1.0, 0.6, 0.8]);
+        assert_eq!(matrix.postings.offsets, [0, 1, 3]);
+        assert_eq!(matrix.postings.positions, [2, 0, 2]);
+        assert_eq!(matrix.postings.weights, [0.6, 1.0, 0.8]);
+    }
+
+    #[test]
+    fn repeated_cells_add_up() {
+        let cells = vec![cell(0, "a", 1.0), cell(0, "b", 4.0), cell(0, "a", 2.0)];
+        let matrix = Matrix::new(cells, 1).unwrap();
+        assert_eq!(matrix.rows.weights, [0.6, 0.8]);
+    }
+
+    #[test]
+    fn partial_states_merge() {
+        let mut part = Cells::default();
+        part.agree(2).unwrap();
+        part.cells.push(cell(1, "a", 1.0));
+        let state: Vec<ArrayRef> = part
+            .state()
+            .unwrap()
+            .iter()
+            .map(|value| value.to_array().unwrap())
+            .collect();
+        let mut whole = Cells::default();
+        whole.merge_batch(&state).unwrap();
+        assert_eq!(whole.cells, [cell(1, "a", 1.0)]);
+        assert_eq!(whole.row_count, Some(2));
+    }
+}
