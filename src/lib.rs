@@ -1,1 +1,3 @@
 //! usermirror.
+
+pub mod generate;
