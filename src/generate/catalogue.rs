@@ -22,9 +22,30 @@ const TWO_GENRE_WEIGHTS: [f64; 2] = [0.6, 0.4];
 
 // A few words carry Latin-1 letters, so that the files' encoding matters.
 const ADJECTIVES: [&str; 24] = [
-    "Amber", "Broken", "Crimson", "Distant", "Étoile", "Fading", "Gentle", "Hidden", "Iron",
-    "Jaded", "Lonely", "Midnight", "Northern", "Open", "Paper", "Quiet", "Restless", "Silent",
-    "Tender", "Upward", "Velvet", "Wandering", "Yellow", "Zealous",
+    "Amber",
+    "Broken",
+    "Crimson",
+    "Distant",
+    "Étoile",
+    "Fading",
+    "Gentle",
+    "Hidden",
+    "Iron",
+    "Jaded",
+    "Lonely",
+    "Midnight",
+    "Northern",
+    "Open",
+    "Paper",
+    "Quiet",
+    "Restless",
+    "Silent",
+    "Tender",
+    "Upward",
+    "Velvet",
+    "Wandering",
+    "Yellow",
+    "Zealous",
 ];
 const NOUNS: [&str; 24] = [
     "Anchor", "Bridge", "Café", "Door", "Empire", "Forest", "Garden", "Harbor", "Island",
@@ -34,7 +55,8 @@ const NOUNS: [&str; 24] = [
 
 /// All films; the position is the id minus one.
 pub(super) fn items(seed: u64) -> Vec<Item> {
-    let titles = Draws::keyed(seed, "titles", 0).distinct(ADJECTIVES.len() * NOUNS.len(), ITEM_COUNT);
+    let titles =
+        Draws::keyed(seed, "titles", 0).distinct(ADJECTIVES.len() * NOUNS.len(), ITEM_COUNT);
     titles
         .into_iter()
         .enumerate()
@@ -50,7 +72,11 @@ fn item(seed: u64, row: usize, pair: usize) -> Item {
         title: format!("{adjective} {noun}"),
         year: draws.between(FIRST_YEAR, LAST_YEAR) as i32,
         genres: draws.distinct(GENRES.len(), if two { 2 } else { 1 }),
-        genre_weights: if two { TWO_GENRE_WEIGHTS.to_vec() } else { vec![1.0] },
+        genre_weights: if two {
+            TWO_GENRE_WEIGHTS.to_vec()
+        } else {
+            vec![1.0]
+        },
         quality: draws.normal(),
     }
 }

@@ -9,9 +9,10 @@
 //! * Users with a `taste`, one number a genre: about +2 for two loved genres, −2 for two hated
 //!   ones, 0 for the rest. Each occupation has a house genre, which is the first loved genre of
 //!   70 % of its members: the profile hints at the taste.
-//! * A passing `mood`: users go through phases of one decade. Before each event the mood moves
-//!   to a decade drawn at random with probability 0.2. It shows in the last films of a history,
-//!   but neither in what a user has seen overall nor in a film's likeness to another.
+//! * A passing `mood` for one decade: viewers walk through film history. A film of one decade
+//!   makes its viewer curious about the following one (after the 1990s comes the 1920s again);
+//!   one time in ten the curiosity falls on a decade at random. So the last film of a history
+//!   tells the mood, while neither the set of films seen nor a film's likeness to another does.
 //!
 //! # The rule of choice
 //! At each event the user is shown a page of 40 films drawn uniformly from the unseen ones, and
@@ -20,6 +21,10 @@
 //! ```text
 //! utility = 4.0 · Σ taste[g] · weight[g]  +  9.0 · [decade of the film = mood]  +  0.2 · quality
 //! ```
+//!
+//! Exposures are later built from films like those the user loves and films like the chosen one,
+//! so taste alone could not tell the chosen film from such neighbours: the mood can, and the
+//! taste decides among the films that suit it.
 //!
 //! Pages are uniform, so a film's popularity says little, and each user's chance to choose a film
 //! grows with its utility. The rating is `3.3 + 0.6 · Σ taste · weight + 0.3 · quality` plus
@@ -39,7 +44,7 @@ const MOOD_WEIGHT: f64 = 9.0;
 const QUALITY_WEIGHT: f64 = 0.2;
 
 const PAGE_LENGTH: usize = 40;
-const MOOD_CHANGE: f64 = 0.2;
+const WHIM: f64 = 0.1;
 const DECADES: [i32; 8] = [1920, 1930, 1940, 1950, 1960, 1970, 1980, 1990];
 
 const FEWEST_EVENTS: i64 = 20;
@@ -136,9 +141,6 @@ fn live(row: usize, user: &User, items: &[Item], seed: u64) -> Vec<Event> {
     let count = draws.between(FEWEST_EVENTS, MOST_EVENTS);
     let mut events = Vec::with_capacity(count as usize);
     for _ in 0..count {
-        if draws.chance(MOOD_CHANGE) {
-            mood = DECADES[draws.below(DECADES.len())];
-        }
         let item = choose(&mut draws, user, items, &seen, mood);
         seen.insert(item);
         ts += pause(&mut draws);
@@ -149,19 +151,39 @@ fn live(row: usize, user: &User, items: &[Item], seed: u64) -> Vec<Event> {
             rating: rate(&mut draws, user, &items[item]),
             mood,
         });
+        mood = next_mood(&mut draws, items[item].year);
     }
     events
 }
 
+/// The decade that a film of `year` makes one curious about: the following one, round the clock.
+fn next_mood(draws: &mut Draws, year: i32) -> i32 {
+    let decade = if draws.chance(WHIM) {
+        draws.below(DECADES.len())
+    } else {
+        (year - DECADES[0]) as usize / 10 + 1
+    };
+    DECADES[decade % DECADES.len()]
+}
+
 /// Draws a page of unseen films and one film of it.
-fn choose(draws: &mut Draws, user: &User, items: &[Item], seen: &HashSet<usize>, mood: i32) -> usize {
+fn choose(
+    draws: &mut Draws,
+    user: &User,
+    items: &[Item],
+    seen: &HashSet<usize>,
+    mood: i32,
+) -> usize {
     let page: Vec<usize> = draws
         .distinct(items.len(), PAGE_LENGTH + seen.len())
         .into_iter()
         .filter(|item| !seen.contains(item))
         .take(PAGE_LENGTH)
         .collect();
-    let utilities: Vec<f64> = page.iter().map(|&item| utility(user, &items[item], mood)).collect();
+    let utilities: Vec<f64> = page
+        .iter()
+        .map(|&item| utility(user, &items[item], mood))
+        .collect();
     // Subtracting the largest keeps the exponentials within range.
     let largest = utilities.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let weights: Vec<f64> = utilities.iter().map(|u| (u - largest).exp()).collect();
@@ -174,13 +196,19 @@ fn choose(draws: &mut Draws, user: &User, items: &[Item], seen: &HashSet<usize>,
 }
 
 fn utility(user: &User, item: &Item, mood: i32) -> f64 {
-    let in_mood = if item.year / 10 * 10 == mood { 1.0 } else { 0.0 };
+    let in_mood = if item.year / 10 * 10 == mood {
+        1.0
+    } else {
+        0.0
+    };
     TASTE_WEIGHT * liking(user, item) + MOOD_WEIGHT * in_mood + QUALITY_WEIGHT * item.quality
 }
 
 fn liking(user: &User, item: &Item) -> f64 {
     let weighted = item.genres.iter().zip(&item.genre_weights);
-    weighted.map(|(&genre, weight)| user.taste[genre] * weight).sum()
+    weighted
+        .map(|(&genre, weight)| user.taste[genre] * weight)
+        .sum()
 }
 
 fn rate(draws: &mut Draws, user: &User, item: &Item) -> i32 {
@@ -215,9 +243,15 @@ mod tests {
             seen[event.user].insert(event.item);
             let mut draws = Draws::keyed(99, "exposure", row);
             let others = draws.distinct(world.items.len(), 60).into_iter();
-            let others = others.filter(|item| !seen[event.user].contains(item)).take(4);
+            let others = others
+                .filter(|item| !seen[event.user].contains(item))
+                .take(4);
             let best = score(event, event.item);
-            right += usize::from(others.map(|item| score(event, item)).all(|other| other < best));
+            right += usize::from(
+                others
+                    .map(|item| score(event, item))
+                    .all(|other| other < best),
+            );
         }
         right as f64 / world.events.len() as f64
     }
@@ -243,18 +277,29 @@ mod tests {
         for event in &world.events {
             popularity[event.item] += 1.0;
         }
-        let rule = accuracy(&world, |event, item| world.utility(event.user, item, event.mood));
+        let rule = accuracy(&world, |event, item| {
+            world.utility(event.user, item, event.mood)
+        });
         let popular = accuracy(&world, |_, item| popularity[item]);
         assert!(rule > 0.8, "the rule's favourite is chosen in {rule}");
-        assert!(popular < 0.4, "the most popular film is chosen in {popular}");
+        assert!(
+            popular < 0.4,
+            "the most popular film is chosen in {popular}"
+        );
     }
 
     #[test]
     fn ratings_show_the_taste() {
         let world = World::simulate(100, 7);
         let mean = |wanted: &dyn Fn(f64) -> bool| {
-            let chosen = |event: &&Event| wanted(liking(&world.users[event.user], &world.items[event.item]));
-            let ratings: Vec<f64> = world.events.iter().filter(chosen).map(|e| f64::from(e.rating)).collect();
+            let chosen =
+                |event: &&Event| wanted(liking(&world.users[event.user], &world.items[event.item]));
+            let ratings: Vec<f64> = world
+                .events
+                .iter()
+                .filter(chosen)
+                .map(|e| f64::from(e.rating))
+                .collect();
             ratings.iter().sum::<f64>() / ratings.len() as f64
         };
         assert!(mean(&|liking| liking > 1.5) > mean(&|liking| liking < 0.5) + 0.7);
@@ -264,7 +309,11 @@ mod tests {
     fn everyone_has_twenty_to_forty_events_in_order_and_never_sees_a_film_twice() {
         let world = World::simulate(200, 7);
         for user in 0..world.users.len() {
-            let events: Vec<&Event> = world.events.iter().filter(|event| event.user == user).collect();
+            let events: Vec<&Event> = world
+                .events
+                .iter()
+                .filter(|event| event.user == user)
+                .collect();
             assert!((20..=40).contains(&events.len()));
             assert!(events.windows(2).all(|pair| pair[0].ts < pair[1].ts));
             assert!(events.iter().all(|event| event.ts < OPENING + 731 * DAY));
@@ -278,7 +327,11 @@ mod tests {
         let world = World::simulate(0, 7);
         let titles: HashSet<&str> = world.items.iter().map(|item| item.title.as_str()).collect();
         assert_eq!(titles.len(), world.items.len());
-        assert!(titles.iter().all(|title| title.chars().all(|letter| u32::from(letter) < 256)));
+        assert!(
+            titles
+                .iter()
+                .all(|title| title.chars().all(|letter| u32::from(letter) < 256))
+        );
         assert!(titles.iter().any(|title| !title.is_ascii()));
     }
 }

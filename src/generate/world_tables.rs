@@ -21,10 +21,22 @@ impl World {
         let users = || self.users.iter();
         RecordBatch::try_from_iter([
             ("user", ids(self.users.len())),
-            ("gender", Arc::new(StringArray::from_iter_values(users().map(|u| u.gender))) as ArrayRef),
-            ("age", Arc::new(Int32Array::from_iter_values(users().map(|u| u.age)))),
-            ("occupation", Arc::new(Int32Array::from_iter_values(users().map(|u| u.occupation)))),
-            ("zip", Arc::new(StringArray::from_iter_values(users().map(|u| &u.zip)))),
+            (
+                "gender",
+                Arc::new(StringArray::from_iter_values(users().map(|u| u.gender))) as ArrayRef,
+            ),
+            (
+                "age",
+                Arc::new(Int32Array::from_iter_values(users().map(|u| u.age))),
+            ),
+            (
+                "occupation",
+                Arc::new(Int32Array::from_iter_values(users().map(|u| u.occupation))),
+            ),
+            (
+                "zip",
+                Arc::new(StringArray::from_iter_values(users().map(|u| &u.zip))),
+            ),
             ("taste", numbers(users().map(|u| u.taste.clone()))),
         ])
     }
@@ -39,11 +51,20 @@ impl World {
         let items = || self.items.iter();
         RecordBatch::try_from_iter([
             ("item", ids(self.items.len())),
-            ("title", Arc::new(StringArray::from_iter_values(items().map(|i| &i.title))) as ArrayRef),
-            ("year", Arc::new(Int32Array::from_iter_values(items().map(|i| i.year)))),
+            (
+                "title",
+                Arc::new(StringArray::from_iter_values(items().map(|i| &i.title))) as ArrayRef,
+            ),
+            (
+                "year",
+                Arc::new(Int32Array::from_iter_values(items().map(|i| i.year))),
+            ),
             ("genres", words(items().map(genre_names))),
             ("genre_weights", numbers(items().map(weights_of_all_genres))),
-            ("quality", Arc::new(Float64Array::from_iter_values(items().map(|i| i.quality)))),
+            (
+                "quality",
+                Arc::new(Float64Array::from_iter_values(items().map(|i| i.quality))),
+            ),
         ])
     }
 
@@ -55,15 +76,26 @@ impl World {
     pub fn world_events(&self) -> Result<RecordBatch, ArrowError> {
         let events = || self.events.iter();
         let positions = |values: Vec<usize>| -> ArrayRef {
-            Arc::new(Int64Array::from_iter_values(values.into_iter().map(|p| p as i64 + 1)))
+            Arc::new(Int64Array::from_iter_values(
+                values.into_iter().map(|p| p as i64 + 1),
+            ))
         };
         RecordBatch::try_from_iter([
             ("event", ids(self.events.len())),
             ("user", positions(events().map(|e| e.user).collect())),
             ("item", positions(events().map(|e| e.item).collect())),
-            ("ts", Arc::new(Int64Array::from_iter_values(events().map(|e| e.ts))) as ArrayRef),
-            ("rating", Arc::new(Int32Array::from_iter_values(events().map(|e| e.rating)))),
-            ("mood", Arc::new(Int32Array::from_iter_values(events().map(|e| e.mood)))),
+            (
+                "ts",
+                Arc::new(Int64Array::from_iter_values(events().map(|e| e.ts))) as ArrayRef,
+            ),
+            (
+                "rating",
+                Arc::new(Int32Array::from_iter_values(events().map(|e| e.rating))),
+            ),
+            (
+                "mood",
+                Arc::new(Int32Array::from_iter_values(events().map(|e| e.mood))),
+            ),
         ])
     }
 }
@@ -104,14 +136,20 @@ mod tests {
     #[test]
     fn ids_start_at_one_and_events_point_into_the_other_tables() {
         let world = World::simulate(20, 5);
-        let (users, items, events) =
-            (world.world_users().unwrap(), world.world_items().unwrap(), world.world_events().unwrap());
+        let (users, items, events) = (
+            world.world_users().unwrap(),
+            world.world_items().unwrap(),
+            world.world_events().unwrap(),
+        );
         assert_eq!((users.num_rows(), items.num_rows()), (20, 500));
         assert_eq!(events.num_rows(), world.events.len());
         for (table, column) in [(&users, "user"), (&items, "item"), (&events, "event")] {
             let ids = table.column_by_name(column).unwrap();
             let ids = ids.as_any().downcast_ref::<Int64Array>().unwrap();
-            assert_eq!((ids.value(0), ids.value(ids.len() - 1)), (1, ids.len() as i64));
+            assert_eq!(
+                (ids.value(0), ids.value(ids.len() - 1)),
+                (1, ids.len() as i64)
+            );
         }
         let chosen = events.column_by_name("item").unwrap();
         let chosen = chosen.as_any().downcast_ref::<Int64Array>().unwrap();
