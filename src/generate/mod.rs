@@ -3,7 +3,11 @@
 //! [`world`] simulates users who choose by a known policy; a dataset's `demo.sql` writes
 //! what they did in that dataset's raw format, one view a file, its lines as bytes.
 
+mod catalogue;
+mod draws;
+mod population;
 pub mod world;
+mod world_tables;
 
 use std::io::Write;
 use std::path::Path;
@@ -36,10 +40,11 @@ pub async fn generate(
     let session = session.sister().await?;
     let ctx = &session.ctx;
     enter_schema(ctx, "demo_world")?;
+    let failed = |e| Error::Query(datafusion::error::DataFusionError::from(e));
     let tables = [
-        ("world_users", world.users()?),
-        ("world_items", world.items()?),
-        ("world_events", world.events()?),
+        ("world_users", world.world_users().map_err(failed)?),
+        ("world_items", world.world_items().map_err(failed)?),
+        ("world_events", world.world_events().map_err(failed)?),
     ];
     for (name, batch) in &tables {
         register(ctx, name, batch)?;

@@ -1,0 +1,1 @@
+"""The training stage of usermirror: demo models, and their export to ONNX."""
