@@ -1,3 +1,14 @@
 //! Model functions, the operator that runs them, and the model engine.
 
 pub mod backend;
+mod chat;
+pub mod engine;
+pub mod folder;
+mod graph;
+mod letters;
+mod load;
+pub mod runtime;
+mod sampler;
+mod tokens;
+
+pub use load::LoadError;
