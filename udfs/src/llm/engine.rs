@@ -20,6 +20,8 @@ mod desk;
 mod pool;
 mod prefixes;
 mod row;
+#[cfg(test)]
+mod tests;
 mod worker;
 
 use std::path::{Path, PathBuf};

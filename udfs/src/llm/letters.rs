@@ -59,3 +59,46 @@ impl Letters {
         letters.find_map(|(letter, &id)| (id == token).then_some(letter))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::llm::demo;
+
+    #[test]
+    fn each_letter_is_one_token() {
+        let tokens = demo::tokens();
+        let letters = Letters::find(&tokens).unwrap();
+        let [a, b] = letters.first(2).unwrap() else {
+            panic!("two letters were asked for");
+        };
+        assert_eq!(letters.letter(*a), Some('A'));
+        assert_eq!(letters.letter(*b), Some('B'));
+        assert_eq!(letters.letter(u32::MAX), None);
+        let opened = tokens.content("Behavior: [Z").unwrap();
+        assert_eq!(opened.last(), letters.first(26).unwrap().last());
+    }
+
+    #[test]
+    fn there_are_2_to_26_choices() {
+        let letters = Letters::find(&demo::tokens()).unwrap();
+        for choices in [0, 1, 27] {
+            let error = letters.first(choices).unwrap_err();
+            assert!(matches!(error, ModelError::Row(_)), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_tokenizer_that_merges_letters_is_refused() {
+        let merging = r#"{"version": "1.0", "truncation": null, "padding": null,
+            "added_tokens": [{"id": 0, "content": "[A", "single_word": false, "lstrip": false,
+                "rstrip": false, "normalized": false, "special": false}],
+            "normalizer": null, "pre_tokenizer": null, "post_processor": null,
+            "decoder": null, "model": {"type": "BPE", "dropout": null, "unk_token": null,
+            "continuing_subword_prefix": null, "end_of_word_suffix": null,
+            "fuse_unk": false, "byte_fallback": false, "ignore_merges": false,
+            "vocab": {"[A": 0, "[": 1, "A": 2}, "merges": []}}"#;
+        let error = Letters::find(&Tokens::parse(merging).unwrap()).unwrap_err();
+        assert!(matches!(error, LoadError::Letters { .. }), "{error}");
+    }
+}

@@ -2,6 +2,8 @@
 
 pub mod backend;
 mod chat;
+#[cfg(test)]
+mod demo;
 pub mod engine;
 pub mod folder;
 mod graph;

@@ -151,3 +151,93 @@ impl Row {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::llm::demo;
+    use crate::llm::engine::cache::Cache;
+    use crate::llm::folder::CacheShape;
+    use crate::llm::letters::Letters;
+
+    fn lexicon() -> Lexicon {
+        let tokens = demo::tokens();
+        Lexicon {
+            letters: Letters::find(&tokens).unwrap(),
+            eos: tokens.control("<|im_end|>").unwrap(),
+            tokens,
+        }
+    }
+
+    fn row(limit: usize) -> Row {
+        let shape = CacheShape {
+            layers: 0,
+            heads: 0,
+            width: 0,
+        };
+        let prefix = Prefix {
+            tokens: vec![1],
+            cache: Cache::new(shape, 1, 1),
+            logits: Vec::new(),
+        };
+        let plan = Plan {
+            job: 0,
+            prefix: Rc::new(prefix),
+            prompt_hash: 0,
+            sampling: Sampling::default(),
+            limit,
+        };
+        Row::new(&Rc::new(plan), 3)
+    }
+
+    /// Writes `parts`, each tokenised alone, until the row ends.
+    fn write(limit: usize, parts: &[&str]) -> (Option<Decision>, usize) {
+        let lexicon = lexicon();
+        let mut row = row(limit);
+        let encode = |part: &&str| lexicon.tokens.control(part).unwrap();
+        let tokens: Vec<u32> = parts.iter().flat_map(encode).collect();
+        for (used, &token) in tokens.iter().enumerate() {
+            if let Some(finish) = row.accept(token, &lexicon).unwrap() {
+                return (Some(row.finish(finish, &lexicon).unwrap()), tokens.len() - used - 1);
+            }
+        }
+        (None, 0)
+    }
+
+    #[test]
+    fn the_opening_is_found_across_token_borders() {
+        for opening in [
+            &["Behavior: ["][..],
+            &["Beh", "avior", ": ["],
+            &["B", "e", "h", "a", "v", "i", "o", "r", ":", " ", "["],
+        ] {
+            let parts = [&["Thought:\nWarm.\n"], opening, &["C", "] and more"]].concat();
+            let (decision, left) = write(200, &parts);
+            let decision = decision.unwrap();
+            assert_eq!(decision.text, "Thought:\nWarm.");
+            assert_eq!(decision.letter, Some('C'));
+            assert_eq!(decision.finish, Finish::Behavior);
+            assert_eq!(decision.draw, 3);
+            assert!(left > 0, "nothing after the letter is written");
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_letter_is_no_letter() {
+        let (decision, _) = write(200, &["Warm. Behavior: [", "?"]);
+        let decision = decision.unwrap();
+        assert_eq!((decision.letter, decision.finish), (None, Finish::Behavior));
+    }
+
+    #[test]
+    fn other_ends_keep_the_text() {
+        let (decision, _) = write(200, &["Warm, and", "<|im_end|>"]);
+        let decision = decision.unwrap();
+        assert_eq!(decision.text, "Warm, and");
+        assert_eq!((decision.letter, decision.finish), (None, Finish::EndOfTurn));
+        let (decision, _) = write(2, &["B", "e", "h"]);
+        let decision = decision.unwrap();
+        assert_eq!((decision.tokens, decision.finish), (2, Finish::Length));
+        assert_eq!(decision.text, "Be");
+    }
+}
