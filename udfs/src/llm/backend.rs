@@ -154,9 +154,5 @@ pub trait Backend: Debug + Send + Sync {
 
     /// Perplexity of `text` as the assistant's answer to `messages` (which may be
     /// empty: then of the text alone).
-    async fn perplexity(
-        &self,
-        messages: &[Message],
-        text: &str,
-    ) -> Result<Reply<f64>, ModelError>;
+    async fn perplexity(&self, messages: &[Message], text: &str) -> Result<Reply<f64>, ModelError>;
 }

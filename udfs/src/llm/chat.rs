@@ -94,7 +94,10 @@ impl Chat {
         let rendered = rendered.map_err(|error| {
             ModelError::Row(format!("the chat template refuses the messages: {error}"))
         })?;
-        match (0..messages.len()).filter_map(stand_in).find(|&c| !rendered.contains(c)) {
+        match (0..messages.len())
+            .filter_map(stand_in)
+            .find(|&c| !rendered.contains(c))
+        {
             None => Ok(rendered),
             Some(_) => Err(ModelError::Row(
                 "the model's chat template leaves out a message: \
@@ -120,7 +123,9 @@ fn environment(template: &str) -> Result<Environment<'static>, Error> {
 }
 
 fn stand_in(index: usize) -> Option<char> {
-    let offset = u32::try_from(index).ok().filter(|&offset| offset < 0xFFFE)?;
+    let offset = u32::try_from(index)
+        .ok()
+        .filter(|&offset| offset < 0xFFFE)?;
     char::from_u32(FIRST_STAND_IN + offset)
 }
 
@@ -215,9 +220,15 @@ mod tests {
         for special in ["<|im_start|>", "<|im_end|>"] {
             let id = control(special)[0];
             let expected = if special == "<|im_start|>" { 2 } else { 1 };
-            assert_eq!(prompt.iter().filter(|&&token| token == id).count(), expected);
+            assert_eq!(
+                prompt.iter().filter(|&&token| token == id).count(),
+                expected
+            );
         }
-        assert!(tokens.decode(&prompt).unwrap().contains(attack), "the text is kept");
+        assert!(
+            tokens.decode(&prompt).unwrap().contains(attack),
+            "the text is kept"
+        );
     }
 
     #[test]
@@ -235,11 +246,20 @@ mod tests {
         let trimming = CHATML.replace("message['content']", "message['content'] | trim");
         let padded = [message("user", " \n History\t")];
         let bare = [message("user", "History")];
-        assert_eq!(prompt(&trimming, &padded).unwrap(), prompt(CHATML, &bare).unwrap());
-        assert_ne!(prompt(CHATML, &padded).unwrap(), prompt(CHATML, &bare).unwrap());
+        assert_eq!(
+            prompt(&trimming, &padded).unwrap(),
+            prompt(CHATML, &bare).unwrap()
+        );
+        assert_ne!(
+            prompt(CHATML, &padded).unwrap(),
+            prompt(CHATML, &bare).unwrap()
+        );
         let stripping = CHATML.replace("message['content']", "message['content'].lstrip()");
         let half = [message("user", "History\t")];
-        assert_eq!(prompt(&stripping, &padded).unwrap(), prompt(CHATML, &half).unwrap());
+        assert_eq!(
+            prompt(&stripping, &padded).unwrap(),
+            prompt(CHATML, &half).unwrap()
+        );
     }
 
     #[test]

@@ -7,8 +7,13 @@ use super::tokens::Tokens;
 
 /// The folder of the demo model `name`.
 pub fn folder(name: &str) -> PathBuf {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../models").join(name);
-    assert!(path.is_dir(), "no demo model at {path:?}: run `make models`");
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("../models")
+        .join(name);
+    assert!(
+        path.is_dir(),
+        "no demo model at {path:?}: run `make models`"
+    );
     path
 }
 

@@ -173,9 +173,7 @@ impl Engine {
         let stopped =
             || ModelError::Fatal("the model's engine has stopped; open the model again".to_owned());
         let (answer, reply) = oneshot::channel();
-        self.requests
-            .send(request(answer))
-            .map_err(|_| stopped())?;
+        self.requests.send(request(answer)).map_err(|_| stopped())?;
         reply.await.map_err(|_| stopped())?
     }
 }
@@ -200,7 +198,9 @@ impl Backend for Engine {
         let prompt = self.prompt(messages)?;
         // One token at least is to be written.
         self.check_fits(prompt.len() + 1)?;
-        let limit = sampling.max_tokens.min(self.info.context_length - prompt.len());
+        let limit = sampling
+            .max_tokens
+            .min(self.info.context_length - prompt.len());
         let sampling = sampling.clone();
         self.ask(|answer| {
             Request::Decide(Decide {
@@ -237,11 +237,7 @@ impl Backend for Engine {
         .await
     }
 
-    async fn perplexity(
-        &self,
-        messages: &[Message],
-        text: &str,
-    ) -> Result<Reply<f64>, ModelError> {
+    async fn perplexity(&self, messages: &[Message], text: &str) -> Result<Reply<f64>, ModelError> {
         let mut text = self.lexicon.tokens.content(text)?;
         let prompt = match self.bos {
             _ if !messages.is_empty() => self.prompt(messages)?,

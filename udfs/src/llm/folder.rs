@@ -106,8 +106,12 @@ impl Folder {
             graph: path.join(GRAPH),
             tokenizer: text(&path.join(TOKENIZER))?,
             template: text(&path.join(TEMPLATE))?,
-            bos_token: special.bos_token.map_or_else(String::new, TokenText::into_text),
-            eos_token: special.eos_token.map_or_else(String::new, TokenText::into_text),
+            bos_token: special
+                .bos_token
+                .map_or_else(String::new, TokenText::into_text),
+            eos_token: special
+                .eos_token
+                .map_or_else(String::new, TokenText::into_text),
             eos_ids: model.eos_token_id.into_ids(),
             family: model.family,
             context_length: model.context_length,

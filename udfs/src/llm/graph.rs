@@ -124,7 +124,13 @@ impl Graph {
             .map(|window| TensorRefMut::<f32>::from_array_view_mut((shape, window)))
             .collect::<ort::Result<Vec<_>>>()?;
 
-        let mut inputs = vec![ids.ptr(), ends.ptr(), total.ptr(), lengths.ptr(), indices.ptr()];
+        let mut inputs = vec![
+            ids.ptr(),
+            ends.ptr(),
+            total.ptr(),
+            lengths.ptr(),
+            indices.ptr(),
+        ];
         inputs.extend(windows.iter().map(|window| window.ptr()));
         let mut outputs = vec![logits.ptr().cast_mut()];
         outputs.extend(windows.iter().map(|window| window.ptr().cast_mut()));
@@ -215,7 +221,11 @@ struct Step {
 
 impl Step {
     fn new(feeds: &[Feed<'_>], wanted: Wanted) -> Self {
-        let width = feeds.iter().map(|feed| feed.tokens.len()).max().unwrap_or(0);
+        let width = feeds
+            .iter()
+            .map(|feed| feed.tokens.len())
+            .max()
+            .unwrap_or(0);
         let mut step = Self {
             width,
             input_ids: vec![0; feeds.len() * width],

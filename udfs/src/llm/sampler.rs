@@ -19,7 +19,10 @@ pub struct Key {
 
 /// The hash of a prompt that keys its draws.
 pub fn prompt_hash(tokens: &[u32]) -> u64 {
-    let bytes: Vec<u8> = tokens.iter().flat_map(|token| token.to_le_bytes()).collect();
+    let bytes: Vec<u8> = tokens
+        .iter()
+        .flat_map(|token| token.to_le_bytes())
+        .collect();
     XxHash3_64::oneshot(&bytes)
 }
 
@@ -33,7 +36,12 @@ struct Uniforms {
 impl Uniforms {
     fn next(&mut self) -> f64 {
         let mut bytes = [0; 32];
-        let words = [self.key.prompt, self.key.draw, self.key.position, self.drawn];
+        let words = [
+            self.key.prompt,
+            self.key.draw,
+            self.key.position,
+            self.drawn,
+        ];
         for (slot, word) in bytes.chunks_exact_mut(8).zip(words) {
             slot.copy_from_slice(&word.to_le_bytes());
         }
@@ -201,7 +209,13 @@ mod tests {
     #[test]
     fn logits_that_are_not_numbers_draw_nothing() {
         let mut sampler = Sampler::default();
-        assert_eq!(sampler.draw(&[0.0, f32::NAN], &sampling(1.0, 0.9), KEY), None);
-        assert_eq!(sampler.draw(&[f32::INFINITY, 0.0], &sampling(1.0, 0.9), KEY), None);
+        assert_eq!(
+            sampler.draw(&[0.0, f32::NAN], &sampling(1.0, 0.9), KEY),
+            None
+        );
+        assert_eq!(
+            sampler.draw(&[f32::INFINITY, 0.0], &sampling(1.0, 0.9), KEY),
+            None
+        );
     }
 }

@@ -53,8 +53,8 @@ impl Tokens {
 
     /// The text of generated tokens; control tokens have none.
     pub fn decode(&self, tokens: &[u32]) -> Result<String, ModelError> {
-        self.tokenizer
-            .decode(tokens, true)
-            .map_err(|error| ModelError::Fatal(format!("the model's tokens cannot be decoded: {error}")))
+        self.tokenizer.decode(tokens, true).map_err(|error| {
+            ModelError::Fatal(format!("the model's tokens cannot be decoded: {error}"))
+        })
     }
 }

@@ -69,7 +69,9 @@ impl Cache {
     /// The first `rows` rows of each tensor: layer by layer, key before value.
     pub fn windows(&mut self, rows: usize) -> impl Iterator<Item = &mut [f32]> {
         let length: usize = self.window_shape(rows).iter().product();
-        self.tensors.iter_mut().map(move |tensor| &mut tensor[..length])
+        self.tensors
+            .iter_mut()
+            .map(move |tensor| &mut tensor[..length])
     }
 }
 
@@ -99,7 +101,9 @@ mod tests {
         let from = counting(2, 3);
         let mut to = Cache::new(SHAPE, 2, 4);
         to.copy_row(1, &from, 1, 2);
-        let expected = [0., 0., 0., 0., 0., 0., 0., 0., 6., 7., 0., 0., 9., 10., 0., 0.];
+        let expected = [
+            0., 0., 0., 0., 0., 0., 0., 0., 6., 7., 0., 0., 9., 10., 0., 0.,
+        ];
         assert_eq!(to.tensors[0], expected);
     }
 

@@ -93,7 +93,9 @@ impl Desk {
             let feed = Feed { past, tokens };
             let logits = graph.run(&mut self.cache, &[feed], Wanted::All)?;
             let pairs = logits.zip(&mut targets);
-            sum += pairs.map(|(logits, &token)| log_softmax(logits, token)).sum::<f64>();
+            sum += pairs
+                .map(|(logits, &token)| log_softmax(logits, token))
+                .sum::<f64>();
             past += tokens.len();
         }
         Ok(sum)

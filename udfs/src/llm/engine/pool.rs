@@ -61,7 +61,8 @@ impl Pool {
         self.reserve(row.most_tokens());
         let prefix = row.prefix();
         let slot = self.rows.len();
-        self.cache.copy_row(slot, &prefix.cache, 0, prefix.tokens.len());
+        self.cache
+            .copy_row(slot, &prefix.cache, 0, prefix.tokens.len());
         self.rows.push(row);
         Ok(None)
     }
@@ -89,7 +90,9 @@ impl Pool {
         }
         // From the last, so that what moves into a hole is never itself ended.
         let ended = ended.into_iter().rev();
-        Ok(ended.map(|(slot, finish)| (self.remove(slot), finish)).collect())
+        Ok(ended
+            .map(|(slot, finish)| (self.remove(slot), finish))
+            .collect())
     }
 
     /// Frees the rows that `keep` refuses.

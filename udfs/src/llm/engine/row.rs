@@ -138,7 +138,9 @@ impl Row {
     /// The decision, once it has ended.
     pub fn finish(self, finish: Finish, lexicon: &Lexicon) -> Result<Decision, ModelError> {
         let written = lexicon.tokens.decode(&self.tokens)?;
-        let text = written.split_once(OPENING).map_or(written.as_str(), |(text, _)| text);
+        let text = written
+            .split_once(OPENING)
+            .map_or(written.as_str(), |(text, _)| text);
         Ok(Decision {
             draw: self.draw,
             text: text.trim().to_owned(),
@@ -198,7 +200,10 @@ mod tests {
         let tokens: Vec<u32> = parts.iter().flat_map(encode).collect();
         for (used, &token) in tokens.iter().enumerate() {
             if let Some(finish) = row.accept(token, &lexicon).unwrap() {
-                return (Some(row.finish(finish, &lexicon).unwrap()), tokens.len() - used - 1);
+                return (
+                    Some(row.finish(finish, &lexicon).unwrap()),
+                    tokens.len() - used - 1,
+                );
             }
         }
         (None, 0)
@@ -234,7 +239,10 @@ mod tests {
         let (decision, _) = write(200, &["Warm, and", "<|im_end|>"]);
         let decision = decision.unwrap();
         assert_eq!(decision.text, "Warm, and");
-        assert_eq!((decision.letter, decision.finish), (None, Finish::EndOfTurn));
+        assert_eq!(
+            (decision.letter, decision.finish),
+            (None, Finish::EndOfTurn)
+        );
         let (decision, _) = write(2, &["B", "e", "h"]);
         let decision = decision.unwrap();
         assert_eq!((decision.tokens, decision.finish), (2, Finish::Length));

@@ -46,9 +46,14 @@ fn sampling(max_tokens: usize) -> Sampling {
 
 async fn decide_all(engine: &Engine, prompts: &[Vec<Message>]) -> Vec<Vec<Decision>> {
     let sampling = sampling(60);
-    let calls = prompts.iter().map(|messages| engine.decide(messages, 5, &sampling));
+    let calls = prompts
+        .iter()
+        .map(|messages| engine.decide(messages, 5, &sampling));
     let replies = join_all(calls).await;
-    replies.into_iter().map(|reply| reply.unwrap().value).collect()
+    replies
+        .into_iter()
+        .map(|reply| reply.unwrap().value)
+        .collect()
 }
 
 #[tokio::test]
@@ -61,9 +66,17 @@ async fn decisions_do_not_depend_on_the_batch() {
         alone.push(reply.value);
     }
     assert_eq!(decide_all(&engine, &prompts).await, alone, "together");
-    assert_eq!(decide_all(&wide(), &prompts).await, alone, "together, nothing kept");
+    assert_eq!(
+        decide_all(&wide(), &prompts).await,
+        alone,
+        "together, nothing kept"
+    );
     for slots in [1, 2, 7] {
-        assert_eq!(decide_all(&engine_of(slots), &prompts).await, alone, "{slots} slots");
+        assert_eq!(
+            decide_all(&engine_of(slots), &prompts).await,
+            alone,
+            "{slots} slots"
+        );
     }
     let mut reversed = prompts.clone();
     reversed.reverse();
@@ -96,9 +109,21 @@ async fn threads_change_nothing() {
 async fn draws_are_keyed() {
     let engine = wide();
     let messages = user("anything");
-    let few = engine.decide(&messages, 3, &sampling(30)).await.unwrap().value;
-    let many = engine.decide(&messages, 9, &sampling(30)).await.unwrap().value;
-    assert_eq!(few, many[..3], "a draw does not depend on how many there are");
+    let few = engine
+        .decide(&messages, 3, &sampling(30))
+        .await
+        .unwrap()
+        .value;
+    let many = engine
+        .decide(&messages, 9, &sampling(30))
+        .await
+        .unwrap()
+        .value;
+    assert_eq!(
+        few,
+        many[..3],
+        "a draw does not depend on how many there are"
+    );
     assert_eq!(few.iter().map(|d| d.draw).collect::<Vec<_>>(), [0, 1, 2]);
     assert_ne!(few[0].text, few[1].text);
     let seeded = Sampling {
@@ -122,7 +147,11 @@ async fn kept_prompts_change_no_probability() {
         assert_eq!(again.value, fresh.value);
         assert_eq!(fresh.usage.cached_tokens, 0);
         assert!(again.usage.cached_tokens > first.usage.cached_tokens);
-        assert_eq!(first.usage.cached_tokens > 0, i > 0, "the system message is kept");
+        assert_eq!(
+            first.usage.cached_tokens > 0,
+            i > 0,
+            "the system message is kept"
+        );
     }
 }
 
@@ -130,7 +159,10 @@ async fn kept_prompts_change_no_probability() {
 async fn choices_are_a_distribution() {
     let engine = wide();
     for choices in [2, 5, 26] {
-        let reply = engine.choose(&user("x"), "Thought: y", choices).await.unwrap();
+        let reply = engine
+            .choose(&user("x"), "Thought: y", choices)
+            .await
+            .unwrap();
         assert_eq!(reply.value.len(), choices);
         assert!((reply.value.iter().sum::<f64>() - 1.0).abs() < 1e-12);
     }
@@ -148,7 +180,11 @@ async fn choices_are_a_distribution() {
 async fn choices_agree_with_perplexities() {
     let engine = wide();
     let messages = user("x");
-    let probabilities = engine.choose(&messages, "Thought: y", 2).await.unwrap().value;
+    let probabilities = engine
+        .choose(&messages, "Thought: y", 2)
+        .await
+        .unwrap()
+        .value;
     let mut logs = Vec::new();
     for letter in ["A", "B"] {
         let text = format!("Thought: y\n{OPENING}{letter}");
@@ -158,7 +194,10 @@ async fn choices_agree_with_perplexities() {
     }
     let odds = (logs[0] - logs[1]).exp();
     let expected = probabilities[0] / probabilities[1];
-    assert!((odds / expected - 1.0).abs() < 1e-4, "{odds} is not {expected}");
+    assert!(
+        (odds / expected - 1.0).abs() < 1e-4,
+        "{odds} is not {expected}"
+    );
 }
 
 #[tokio::test]
@@ -184,7 +223,10 @@ async fn prompts_beyond_the_context_are_errors_of_the_row() {
     let perplexity = engine.perplexity(&long, "x").await.unwrap_err();
     for error in [decide, choose, perplexity] {
         assert!(matches!(error, ModelError::Row(_)));
-        assert!(error.to_string().contains("exceeds the model's context"), "{error}");
+        assert!(
+            error.to_string().contains("exceeds the model's context"),
+            "{error}"
+        );
     }
 }
 
@@ -195,7 +237,10 @@ async fn decisions_end_at_the_context() {
         ..EngineOptions::default()
     };
     let engine = Engine::open(&demo::folder("weak"), &options).unwrap();
-    let reply = engine.decide(&user("x"), 20, &sampling(1000)).await.unwrap();
+    let reply = engine
+        .decide(&user("x"), 20, &sampling(1000))
+        .await
+        .unwrap();
     let room = 100 - reply.usage.prompt_tokens;
     assert!(reply.value.iter().all(|decision| decision.tokens <= room));
 }
@@ -213,7 +258,10 @@ async fn dropped_calls_free_their_slots() {
     assert_eq!(reply.value.len(), 2);
     assert!(begun.elapsed() < Duration::from_secs(5));
     while engine.live() > 0 {
-        assert!(begun.elapsed() < Duration::from_secs(10), "slots are still taken");
+        assert!(
+            begun.elapsed() < Duration::from_secs(10),
+            "slots are still taken"
+        );
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
@@ -229,8 +277,20 @@ async fn little_memory_means_fewer_rows_not_other_rows() {
 async fn wrong_settings_name_the_setting() {
     let engine = wide();
     for (wrong, setting) in [
-        (Sampling { temperature: 0.0, ..sampling(5) }, "model.temperature"),
-        (Sampling { top_p: 1.5, ..sampling(5) }, "model.top_p"),
+        (
+            Sampling {
+                temperature: 0.0,
+                ..sampling(5)
+            },
+            "model.temperature",
+        ),
+        (
+            Sampling {
+                top_p: 1.5,
+                ..sampling(5)
+            },
+            "model.top_p",
+        ),
         (sampling(0), "model.max_tokens"),
     ] {
         let error = engine.decide(&user("x"), 1, &wrong).await.unwrap_err();
@@ -243,7 +303,10 @@ async fn wrong_settings_name_the_setting() {
 async fn a_model_describes_itself() {
     let engine = wide();
     let info = engine.info();
-    assert_eq!((info.family.as_str(), info.device.as_str()), ("llama", "cpu"));
+    assert_eq!(
+        (info.family.as_str(), info.device.as_str()),
+        ("llama", "cpu")
+    );
     assert_eq!(info.fingerprint.len(), 64);
     assert!(info.context_length >= 1024);
 }

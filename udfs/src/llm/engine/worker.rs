@@ -154,11 +154,20 @@ impl Worker {
     fn take(&mut self, request: Request) {
         match request {
             Request::Decide(request) => self.waiting.push_back(request),
-            Request::Choose { prompt, text, letters, answer } if !answer.is_closed() => {
+            Request::Choose {
+                prompt,
+                text,
+                letters,
+                answer,
+            } if !answer.is_closed() => {
                 // A caller that has gone needs no answer.
                 let _ = answer.send(self.choose(&prompt, &text, &letters));
             }
-            Request::Perplexity { prompt, text, answer } if !answer.is_closed() => {
+            Request::Perplexity {
+                prompt,
+                text,
+                answer,
+            } if !answer.is_closed() => {
                 let _ = answer.send(self.perplexity(&prompt, &text));
             }
             Request::Choose { .. } | Request::Perplexity { .. } => {}
@@ -174,7 +183,11 @@ impl Worker {
         let (prefix, cached_tokens) = self.desk.prompt(&mut self.graph, prompt)?;
         let logits = self.desk.after(&mut self.graph, &prefix, text)?;
         Ok(Reply {
-            value: softmax(letters.iter().map(|&letter| f64::from(logits[letter as usize]))),
+            value: softmax(
+                letters
+                    .iter()
+                    .map(|&letter| f64::from(logits[letter as usize])),
+            ),
             usage: Usage {
                 prompt_tokens: prompt.len() + text.len(),
                 cached_tokens,
