@@ -1,0 +1,293 @@
+//! The model engine: one thread per loaded model, which keeps many decisions in
+//! flight at once.
+//!
+//! | part | what it does |
+//! | --- | --- |
+//! | [`worker`] | the thread: takes requests, fills the slots, answers |
+//! | [`desk`] | one row at a time: prompts, and texts scored after them |
+//! | [`pool`] | many rows at a time: one token to each |
+//! | [`row`] | one decision, from its first token to its letter |
+//! | [`prefixes`] | prompts kept for the next caller |
+//! | [`cache`] | keys and values |
+//!
+//! A prompt goes through the model once. Its draws begin as copies of its keys
+//! and values, enter the pool as slots come free, and leave it as they end.
+//! What a draw writes depends on the model, the prompt, the draw's number and
+//! the seed: not on what else is in the pool, on what was kept, or on threads.
+
+pub(crate) mod cache;
+mod desk;
+mod pool;
+mod prefixes;
+mod row;
+#[cfg(test)]
+mod tests;
+mod worker;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Sender, channel};
+
+use async_trait::async_trait;
+use tokio::sync::oneshot;
+
+use super::backend::{Backend, Decision, Message, ModelError, ModelInfo, Reply, Sampling};
+use super::chat::Chat;
+use super::folder::Folder;
+use super::graph::Graph;
+use super::letters::{Letters, OPENING};
+use super::load::LoadError;
+use super::runtime::Runtime;
+use super::tokens::Tokens;
+use worker::{Answer, Decide, Request, Worker};
+
+/// How a model is run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EngineOptions {
+    /// The ONNX Runtime library; found as [`Runtime::load`] says when absent.
+    pub runtime: Option<PathBuf>,
+    /// Threads of the computation; one per available core when absent.
+    pub threads: Option<usize>,
+    /// The most decisions in flight.
+    pub slots: usize,
+    /// The longest context in tokens, where the model's own is longer.
+    pub max_context: usize,
+    /// The most bytes of keys and values of decisions in flight; a quarter as
+    /// much again keeps recent prompts.
+    pub cache_bytes: usize,
+}
+
+impl Default for EngineOptions {
+    fn default() -> Self {
+        Self {
+            runtime: None,
+            threads: None,
+            slots: 64,
+            max_context: 8192,
+            cache_bytes: 2 << 30,
+        }
+    }
+}
+
+/// What tokens mean.
+#[derive(Debug)]
+struct Lexicon {
+    tokens: Tokens,
+    letters: Letters,
+    /// Tokens that end a turn.
+    eos: Vec<u32>,
+}
+
+/// A model of a folder, run by ONNX Runtime.
+#[derive(Debug)]
+pub struct Engine {
+    info: ModelInfo,
+    chat: Chat,
+    lexicon: Arc<Lexicon>,
+    /// The token that begins a text without messages, where the model has one.
+    bos: Option<u32>,
+    slots: usize,
+    live: Arc<AtomicUsize>,
+    requests: Sender<Request>,
+}
+
+impl Engine {
+    /// Opens the model folder at `location` and starts its thread, which ends
+    /// when the engine is dropped.
+    ///
+    /// # Errors
+    /// When the runtime, the folder or the graph cannot be used, or the tokenizer
+    /// does not keep each letter one token.
+    pub fn open(location: &Path, options: &EngineOptions) -> Result<Self, LoadError> {
+        let folder = Folder::read(location)?;
+        let tokens = Tokens::parse(&folder.tokenizer)?;
+        let letters = Letters::find(&tokens)?;
+        let bos = single_token(&tokens, &folder.bos_token);
+        let chat = Chat::parse(&folder.template, &folder.bos_token, &folder.eos_token)?;
+        let runtime = Runtime::load(options.runtime.as_deref())?;
+        let threads = options.threads.unwrap_or_else(available_cores);
+        let graph = Graph::load(&runtime, &folder, threads)?;
+        let info = ModelInfo {
+            location: location.display().to_string(),
+            family: folder.family,
+            precision: graph.precision(),
+            context_length: folder.context_length.min(options.max_context),
+            vocabulary: folder.vocabulary,
+            device: "cpu".to_owned(),
+            fingerprint: folder.fingerprint,
+        };
+        let lexicon = Arc::new(Lexicon {
+            tokens,
+            letters,
+            eos: folder.eos_ids,
+        });
+        let live = Arc::new(AtomicUsize::new(0));
+        let (requests, received) = channel();
+        let thread = {
+            let (lexicon, live) = (Arc::clone(&lexicon), Arc::clone(&live));
+            let options = options.clone();
+            move || Worker::new(graph, folder.cache, lexicon, &options, received, live).run()
+        };
+        std::thread::Builder::new()
+            .name("model-engine".to_owned())
+            .spawn(thread)
+            .map_err(|error| LoadError::Thread(error.to_string()))?;
+        Ok(Self {
+            info,
+            chat,
+            lexicon,
+            bos,
+            slots: options.slots,
+            live,
+            requests,
+        })
+    }
+
+    /// How many decisions are being written now.
+    pub fn live(&self) -> usize {
+        self.live.load(Ordering::Relaxed)
+    }
+
+    fn prompt(&self, messages: &[Message]) -> Result<Vec<u32>, ModelError> {
+        self.chat.prompt(messages, &self.lexicon.tokens)
+    }
+
+    /// Checks that `tokens` tokens fit the context.
+    fn check_fits(&self, tokens: usize) -> Result<(), ModelError> {
+        let context = self.info.context_length;
+        if tokens <= context {
+            return Ok(());
+        }
+        Err(ModelError::Row(format!(
+            "a prompt of {tokens} tokens exceeds the model's context of {context}: \
+             show a shorter history or fewer options"
+        )))
+    }
+
+    /// Sends a request to the thread and waits for its answer.
+    async fn ask<T>(
+        &self,
+        request: impl FnOnce(Answer<T>) -> Request,
+    ) -> Result<Reply<T>, ModelError> {
+        let stopped =
+            || ModelError::Fatal("the model's engine has stopped; open the model again".to_owned());
+        let (answer, reply) = oneshot::channel();
+        self.requests.send(request(answer)).map_err(|_| stopped())?;
+        reply.await.map_err(|_| stopped())?
+    }
+}
+
+#[async_trait]
+impl Backend for Engine {
+    fn info(&self) -> &ModelInfo {
+        &self.info
+    }
+
+    fn concurrency(&self) -> usize {
+        self.slots
+    }
+
+    async fn decide(
+        &self,
+        messages: &[Message],
+        draws: usize,
+        sampling: &Sampling,
+    ) -> Result<Reply<Vec<Decision>>, ModelError> {
+        check_sampling(sampling)?;
+        let prompt = self.prompt(messages)?;
+        // One token at least is to be written.
+        self.check_fits(prompt.len() + 1)?;
+        let limit = sampling
+            .max_tokens
+            .min(self.info.context_length - prompt.len());
+        let sampling = sampling.clone();
+        self.ask(|answer| {
+            Request::Decide(Decide {
+                prompt,
+                draws,
+                sampling,
+                limit,
+                answer,
+            })
+        })
+        .await
+    }
+
+    async fn choose(
+        &self,
+        messages: &[Message],
+        text: &str,
+        choices: usize,
+    ) -> Result<Reply<Vec<f64>>, ModelError> {
+        let letters = self.lexicon.letters.first(choices)?.to_vec();
+        let prompt = self.prompt(messages)?;
+        let text = match text {
+            "" => OPENING.to_owned(),
+            text => format!("{text}\n{OPENING}"),
+        };
+        let text = self.lexicon.tokens.content(&text)?;
+        self.check_fits(prompt.len() + text.len())?;
+        self.ask(|answer| Request::Choose {
+            prompt,
+            text,
+            letters,
+            answer,
+        })
+        .await
+    }
+
+    async fn perplexity(&self, messages: &[Message], text: &str) -> Result<Reply<f64>, ModelError> {
+        let mut text = self.lexicon.tokens.content(text)?;
+        let prompt = match self.bos {
+            _ if !messages.is_empty() => self.prompt(messages)?,
+            Some(bos) => vec![bos],
+            // With nothing before it the first token has no probability.
+            None => text.drain(..text.len().min(1)).collect(),
+        };
+        if text.is_empty() {
+            return Err(ModelError::Row(
+                "the text is too short to have a perplexity".to_owned(),
+            ));
+        }
+        self.check_fits(prompt.len() + text.len())?;
+        self.ask(|answer| Request::Perplexity {
+            prompt,
+            text,
+            answer,
+        })
+        .await
+    }
+}
+
+fn check_sampling(sampling: &Sampling) -> Result<(), ModelError> {
+    let wrong = |what: &str| Err(ModelError::Fatal(what.to_owned()));
+    if !(sampling.temperature > 0.0 && sampling.temperature.is_finite()) {
+        return wrong("the sampling temperature must be above 0: SET model.temperature = 1.0");
+    }
+    if !(sampling.top_p > 0.0 && sampling.top_p <= 1.0) {
+        return wrong("top-p must be above 0 and at most 1: SET model.top_p = 0.9");
+    }
+    if sampling.max_tokens == 0 {
+        return wrong("a decision needs at least one token: SET model.max_tokens = 1024");
+    }
+    Ok(())
+}
+
+/// The id of a token that is written out, if it is one token.
+fn single_token(tokens: &Tokens, text: &str) -> Option<u32> {
+    match tokens.control(text).ok()?.as_slice() {
+        &[id] => Some(id),
+        _ => None,
+    }
+}
+
+fn available_cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Capacities come in multiples of 256 tokens, so that rows of about the same
+/// length share one.
+fn rounded_up(tokens: usize) -> usize {
+    tokens.next_multiple_of(256)
+}

@@ -1,0 +1,117 @@
+//! Keys and values of tokens already seen, in rows.
+
+use crate::llm::folder::CacheShape;
+
+/// Rows of cached tokens: per layer a key and a value tensor, each
+/// [rows, heads, capacity, width] in this order.
+///
+/// Memory that no token has reached is never touched, so the operating system
+/// does not give it out: a large capacity costs what is used of it.
+#[derive(Debug)]
+pub struct Cache {
+    shape: CacheShape,
+    rows: usize,
+    capacity: usize,
+    tensors: Vec<Vec<f32>>,
+}
+
+impl Cache {
+    /// An empty cache of `rows` rows of up to `capacity` tokens.
+    pub fn new(shape: CacheShape, rows: usize, capacity: usize) -> Self {
+        let size = rows * shape.heads * capacity * shape.width;
+        Self {
+            shape,
+            rows,
+            capacity,
+            tensors: (0..2 * shape.layers).map(|_| vec![0.0; size]).collect(),
+        }
+    }
+
+    /// The most tokens of a row.
+    pub fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// Bytes when every row is full.
+    pub fn bytes(&self) -> usize {
+        self.rows * self.capacity * self.shape.token_bytes()
+    }
+
+    /// Copies the first `tokens` tokens of a row of another cache.
+    pub fn copy_row(&mut self, to: usize, from: &Self, row: usize, tokens: usize) {
+        let length = tokens * self.shape.width;
+        for (target, source) in self.tensors.iter_mut().zip(&from.tensors) {
+            for head in 0..self.shape.heads {
+                let to = (to * self.shape.heads + head) * self.capacity * self.shape.width;
+                let row = (row * self.shape.heads + head) * from.capacity * self.shape.width;
+                target[to..to + length].copy_from_slice(&source[row..row + length]);
+            }
+        }
+    }
+
+    /// Copies the first `tokens` tokens of one row over another.
+    pub fn move_row(&mut self, to: usize, from: usize, tokens: usize) {
+        let length = tokens * self.shape.width;
+        for tensor in &mut self.tensors {
+            for head in 0..self.shape.heads {
+                let to = (to * self.shape.heads + head) * self.capacity * self.shape.width;
+                let from = (from * self.shape.heads + head) * self.capacity * self.shape.width;
+                tensor.copy_within(from..from + length, to);
+            }
+        }
+    }
+
+    /// The shape of each tensor's first `rows` rows.
+    pub fn window_shape(&self, rows: usize) -> [usize; 4] {
+        [rows, self.shape.heads, self.capacity, self.shape.width]
+    }
+
+    /// The first `rows` rows of each tensor: layer by layer, key before value.
+    pub fn windows(&mut self, rows: usize) -> impl Iterator<Item = &mut [f32]> {
+        let length: usize = self.window_shape(rows).iter().product();
+        self.tensors
+            .iter_mut()
+            .map(move |tensor| &mut tensor[..length])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHAPE: CacheShape = CacheShape {
+        layers: 1,
+        heads: 2,
+        width: 1,
+    };
+
+    /// A cache whose numbers count up in memory order.
+    fn counting(rows: usize, capacity: usize) -> Cache {
+        let mut cache = Cache::new(SHAPE, rows, capacity);
+        for tensor in &mut cache.tensors {
+            for (index, number) in tensor.iter_mut().enumerate() {
+                *number = index as f32;
+            }
+        }
+        cache
+    }
+
+    #[test]
+    fn rows_are_copied_between_capacities() {
+        let from = counting(2, 3);
+        let mut to = Cache::new(SHAPE, 2, 4);
+        to.copy_row(1, &from, 1, 2);
+        let expected = [
+            0., 0., 0., 0., 0., 0., 0., 0., 6., 7., 0., 0., 9., 10., 0., 0.,
+        ];
+        assert_eq!(to.tensors[0], expected);
+    }
+
+    #[test]
+    fn a_moved_row_covers_the_hole() {
+        let mut cache = counting(2, 3);
+        cache.move_row(0, 1, 2);
+        let row: Vec<f32> = cache.windows(1).next().unwrap().to_vec();
+        assert_eq!(row, [6., 7., 2., 9., 10., 5.]);
+    }
+}

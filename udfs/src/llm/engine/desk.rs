@@ -1,0 +1,183 @@
+//! Work on one row at a time: prompts, and texts scored after them.
+
+use std::rc::Rc;
+
+use super::cache::Cache;
+use super::prefixes::{Prefix, Prefixes};
+use super::rounded_up;
+use crate::llm::backend::ModelError;
+use crate::llm::folder::CacheShape;
+use crate::llm::graph::{Feed, Graph, Wanted};
+
+/// The most tokens of one run: bounds the memory of its intermediate results.
+const PIECE: usize = 512;
+
+/// The same where every token's logits are wanted, which take more.
+const SCORED_PIECE: usize = 64;
+
+/// One row of cache, and the prompts that went through it.
+#[derive(Debug)]
+pub struct Desk {
+    shape: CacheShape,
+    cache: Cache,
+    prefixes: Prefixes,
+}
+
+impl Desk {
+    /// A desk that keeps up to `prefix_bytes` of prompts.
+    pub fn new(shape: CacheShape, prefix_bytes: usize) -> Self {
+        Self {
+            shape,
+            cache: Cache::new(shape, 1, 0),
+            prefixes: Prefixes::new(prefix_bytes),
+        }
+    }
+
+    /// Puts a prompt through the model, except for what a kept one begins with.
+    /// Returns it, and how many of its tokens were kept.
+    pub fn prompt(
+        &mut self,
+        graph: &mut Graph,
+        tokens: &[u32],
+    ) -> Result<(Rc<Prefix>, usize), ModelError> {
+        let kept = self.prefixes.longest(tokens);
+        if let Some((prefix, shared)) = &kept
+            && prefix.tokens == tokens
+        {
+            return Ok((Rc::clone(prefix), *shared));
+        }
+        self.reserve(tokens.len());
+        let mut reused = 0;
+        if let Some((prefix, shared)) = kept {
+            // Two tokens at least are left to run: see `pieces`.
+            reused = shared.min(tokens.len().saturating_sub(2));
+            self.cache.copy_row(0, &prefix.cache, 0, reused);
+        }
+        let logits = self.append(graph, reused, &tokens[reused..])?;
+        let mut cache = Cache::new(self.shape, 1, tokens.len());
+        cache.copy_row(0, &self.cache, 0, tokens.len());
+        let prefix = Rc::new(Prefix {
+            tokens: tokens.to_vec(),
+            cache,
+            logits,
+        });
+        self.prefixes.keep(&prefix);
+        Ok((prefix, reused))
+    }
+
+    /// The next-token logits after a prompt and at least one token more.
+    pub fn after(
+        &mut self,
+        graph: &mut Graph,
+        prefix: &Prefix,
+        text: &[u32],
+    ) -> Result<Vec<f32>, ModelError> {
+        let past = self.place(prefix, text.len());
+        self.append(graph, past, text)
+    }
+
+    /// The natural logarithm of the probability of `text` after a prompt.
+    pub fn log_probability(
+        &mut self,
+        graph: &mut Graph,
+        prefix: &Prefix,
+        text: &[u32],
+    ) -> Result<f64, ModelError> {
+        let Some((&first, rest)) = text.split_first() else {
+            return Ok(0.0);
+        };
+        let mut past = self.place(prefix, text.len());
+        let mut sum = log_softmax(&prefix.logits, first);
+        let mut targets = rest.iter();
+        for tokens in pieces(&text[..rest.len()], SCORED_PIECE) {
+            let feed = Feed { past, tokens };
+            let logits = graph.run(&mut self.cache, &[feed], Wanted::All)?;
+            let pairs = logits.zip(&mut targets);
+            sum += pairs
+                .map(|(logits, &token)| log_softmax(logits, token))
+                .sum::<f64>();
+            past += tokens.len();
+        }
+        Ok(sum)
+    }
+
+    /// Lays out a prompt's keys and values, with room for `more` tokens.
+    fn place(&mut self, prefix: &Prefix, more: usize) -> usize {
+        let past = prefix.tokens.len();
+        self.reserve(past + more);
+        self.cache.copy_row(0, &prefix.cache, 0, past);
+        past
+    }
+
+    fn append(
+        &mut self,
+        graph: &mut Graph,
+        mut past: usize,
+        tokens: &[u32],
+    ) -> Result<Vec<f32>, ModelError> {
+        let mut last = Vec::new();
+        for tokens in pieces(tokens, PIECE) {
+            let feed = Feed { past, tokens };
+            let logits = graph.run(&mut self.cache, &[feed], Wanted::Last)?;
+            last = logits.flatten().copied().collect();
+            past += tokens.len();
+        }
+        Ok(last)
+    }
+
+    fn reserve(&mut self, tokens: usize) {
+        if tokens > self.cache.capacity() {
+            self.cache = Cache::new(self.shape, 1, rounded_up(tokens));
+        }
+    }
+}
+
+/// Cuts `tokens` into pieces of at most `size`, none of them a single token
+/// (unless that is all there is). The runtime computes single tokens by another
+/// route, which rounds otherwise: so cut, the same text gives the same numbers
+/// to the bit wherever the kept part of it ends.
+fn pieces(mut tokens: &[u32], size: usize) -> impl Iterator<Item = &[u32]> {
+    std::iter::from_fn(move || {
+        let end = match tokens.len() {
+            0 => return None,
+            length if length == size + 1 => size - 1,
+            length => length.min(size),
+        };
+        let (piece, rest) = tokens.split_at(end);
+        tokens = rest;
+        Some(piece)
+    })
+}
+
+fn log_softmax(logits: &[f32], token: u32) -> f64 {
+    let highest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let relative = |logit: f32| f64::from(logit - highest);
+    let total: f64 = logits.iter().map(|&logit| relative(logit).exp()).sum();
+    relative(logits[token as usize]) - total.ln()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_piece_is_a_single_token() {
+        let tokens: Vec<u32> = (0..9).collect();
+        let lengths = |count: usize| -> Vec<usize> {
+            pieces(&tokens[..count], 4).map(<[u32]>::len).collect()
+        };
+        assert_eq!(lengths(0), [0; 0]);
+        assert_eq!(lengths(1), [1]);
+        assert_eq!(lengths(4), [4]);
+        assert_eq!(lengths(5), [3, 2]);
+        assert_eq!(lengths(9), [4, 3, 2]);
+        assert_eq!(pieces(&tokens, 4).flatten().count(), 9);
+    }
+
+    #[test]
+    fn log_softmax_sums_to_one() {
+        let logits = [1.0, 3.0, -2.0];
+        let total: f64 = (0..3).map(|token| log_softmax(&logits, token).exp()).sum();
+        assert!((total - 1.0).abs() < 1e-12);
+    }
+}

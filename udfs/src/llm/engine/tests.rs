@@ -1,0 +1,312 @@
+//! The engine over the weak demo model.
+
+use std::time::{Duration, Instant};
+
+use futures::future::join_all;
+
+use super::*;
+use crate::llm::demo;
+
+fn engine(slots: usize, cache_bytes: usize) -> Engine {
+    let options = EngineOptions {
+        slots,
+        cache_bytes,
+        ..EngineOptions::default()
+    };
+    Engine::open(&demo::folder("weak"), &options).unwrap()
+}
+
+fn wide() -> Engine {
+    engine(64, 1 << 30)
+}
+
+fn user(content: &str) -> Vec<Message> {
+    let message = |role: &str, content: &str| Message {
+        role: role.to_owned(),
+        content: content.to_owned(),
+    };
+    vec![
+        message("system", "You mirror one user of a recommender system."),
+        message("user", content),
+    ]
+}
+
+fn prompts(count: usize) -> Vec<Vec<Message>> {
+    let line = "- 3 days ago: Amber Bridge (1998), Comedy / Drama, rated 4/5\n";
+    let content = |i: usize| format!("## History\n{}film {i}", line.repeat(i % 7));
+    (0..count).map(|i| user(&content(i))).collect()
+}
+
+fn sampling(max_tokens: usize) -> Sampling {
+    Sampling {
+        max_tokens,
+        ..Sampling::default()
+    }
+}
+
+async fn decide_all(engine: &Engine, prompts: &[Vec<Message>]) -> Vec<Vec<Decision>> {
+    let sampling = sampling(60);
+    let calls = prompts
+        .iter()
+        .map(|messages| engine.decide(messages, 5, &sampling));
+    let replies = join_all(calls).await;
+    replies
+        .into_iter()
+        .map(|reply| reply.unwrap().value)
+        .collect()
+}
+
+#[tokio::test]
+async fn decisions_do_not_depend_on_the_batch() {
+    let prompts = prompts(20);
+    let engine = wide();
+    let mut alone = Vec::new();
+    for messages in &prompts {
+        let reply = engine.decide(messages, 5, &sampling(60)).await.unwrap();
+        alone.push(reply.value);
+    }
+    assert_eq!(decide_all(&engine, &prompts).await, alone, "together");
+    assert_eq!(
+        decide_all(&wide(), &prompts).await,
+        alone,
+        "together, nothing kept"
+    );
+    for slots in [1, 2, 7] {
+        assert_eq!(
+            decide_all(&engine_of(slots), &prompts).await,
+            alone,
+            "{slots} slots"
+        );
+    }
+    let mut reversed = prompts.clone();
+    reversed.reverse();
+    let mut replies = decide_all(&wide(), &reversed).await;
+    replies.reverse();
+    assert_eq!(replies, alone, "in another order");
+}
+
+fn engine_of(slots: usize) -> Engine {
+    engine(slots, 1 << 30)
+}
+
+#[tokio::test]
+async fn threads_change_nothing() {
+    let prompts = prompts(6);
+    let mut replies = Vec::new();
+    for threads in [1, 2, 3] {
+        let options = EngineOptions {
+            threads: Some(threads),
+            ..EngineOptions::default()
+        };
+        let engine = Engine::open(&demo::folder("weak"), &options).unwrap();
+        replies.push(decide_all(&engine, &prompts).await);
+    }
+    assert_eq!(replies[0], replies[1]);
+    assert_eq!(replies[0], replies[2]);
+}
+
+#[tokio::test]
+async fn draws_are_keyed() {
+    let engine = wide();
+    let messages = user("anything");
+    let few = engine
+        .decide(&messages, 3, &sampling(30))
+        .await
+        .unwrap()
+        .value;
+    let many = engine
+        .decide(&messages, 9, &sampling(30))
+        .await
+        .unwrap()
+        .value;
+    assert_eq!(
+        few,
+        many[..3],
+        "a draw does not depend on how many there are"
+    );
+    assert_eq!(few.iter().map(|d| d.draw).collect::<Vec<_>>(), [0, 1, 2]);
+    assert_ne!(few[0].text, few[1].text);
+    let seeded = Sampling {
+        seed: 7,
+        ..sampling(30)
+    };
+    let other = engine.decide(&messages, 3, &seeded).await.unwrap().value;
+    assert_ne!(few[0].text, other[0].text);
+}
+
+#[tokio::test]
+async fn kept_prompts_change_no_probability() {
+    let engine = wide();
+    let forgetful = self::engine(64, 0);
+    for (i, messages) in prompts(8).iter().enumerate() {
+        let text = format!("Thought:\nStimulus: film {i}");
+        let first = engine.choose(messages, &text, 5).await.unwrap();
+        let again = engine.choose(messages, &text, 5).await.unwrap();
+        let fresh = forgetful.choose(messages, &text, 5).await.unwrap();
+        assert_eq!(first.value, fresh.value);
+        assert_eq!(again.value, fresh.value);
+        assert_eq!(fresh.usage.cached_tokens, 0);
+        assert!(again.usage.cached_tokens > first.usage.cached_tokens);
+        assert_eq!(
+            first.usage.cached_tokens > 0,
+            i > 0,
+            "the system message is kept"
+        );
+    }
+}
+
+#[tokio::test]
+async fn choices_are_a_distribution() {
+    let engine = wide();
+    for choices in [2, 5, 26] {
+        let reply = engine
+            .choose(&user("x"), "Thought: y", choices)
+            .await
+            .unwrap();
+        assert_eq!(reply.value.len(), choices);
+        assert!((reply.value.iter().sum::<f64>() - 1.0).abs() < 1e-12);
+    }
+    let empty = engine.choose(&user("x"), "", 3).await.unwrap();
+    assert_eq!(empty.value.len(), 3);
+    for choices in [1, 27] {
+        let error = engine.choose(&user("x"), "y", choices).await.unwrap_err();
+        assert!(matches!(error, ModelError::Row(_)), "{error}");
+    }
+}
+
+/// `choose` after a text is the model's own distribution there: the chain rule
+/// gives the same odds from two perplexities.
+#[tokio::test]
+async fn choices_agree_with_perplexities() {
+    let engine = wide();
+    let messages = user("x");
+    let probabilities = engine
+        .choose(&messages, "Thought: y", 2)
+        .await
+        .unwrap()
+        .value;
+    let mut logs = Vec::new();
+    for letter in ["A", "B"] {
+        let text = format!("Thought: y\n{OPENING}{letter}");
+        let tokens = engine.lexicon.tokens.content(&text).unwrap().len();
+        let perplexity = engine.perplexity(&messages, &text).await.unwrap().value;
+        logs.push(-perplexity.ln() * tokens as f64);
+    }
+    let odds = (logs[0] - logs[1]).exp();
+    let expected = probabilities[0] / probabilities[1];
+    assert!(
+        (odds / expected - 1.0).abs() < 1e-4,
+        "{odds} is not {expected}"
+    );
+}
+
+#[tokio::test]
+async fn perplexity_needs_something_to_predict() {
+    let engine = wide();
+    let alone = engine.perplexity(&[], "Thought: a comedy").await.unwrap();
+    assert!(alone.value > 1.0);
+    for (messages, text) in [(user("x"), ""), (Vec::new(), "")] {
+        let error = engine.perplexity(&messages, text).await.unwrap_err();
+        assert!(matches!(error, ModelError::Row(_)), "{error}");
+    }
+    let long = "Thought: a comedy with friends, rated 4/5. ".repeat(12);
+    let reply = engine.perplexity(&user("x"), &long).await.unwrap();
+    assert!(reply.value.is_finite());
+}
+
+#[tokio::test]
+async fn prompts_beyond_the_context_are_errors_of_the_row() {
+    let engine = wide();
+    let long = user(&"Amber Bridge ".repeat(2000));
+    let decide = engine.decide(&long, 2, &sampling(5)).await.unwrap_err();
+    let choose = engine.choose(&long, "x", 2).await.unwrap_err();
+    let perplexity = engine.perplexity(&long, "x").await.unwrap_err();
+    for error in [decide, choose, perplexity] {
+        assert!(matches!(error, ModelError::Row(_)));
+        assert!(
+            error.to_string().contains("exceeds the model's context"),
+            "{error}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn decisions_end_at_the_context() {
+    let options = EngineOptions {
+        max_context: 100,
+        ..EngineOptions::default()
+    };
+    let engine = Engine::open(&demo::folder("weak"), &options).unwrap();
+    let reply = engine
+        .decide(&user("x"), 20, &sampling(1000))
+        .await
+        .unwrap();
+    let room = 100 - reply.usage.prompt_tokens;
+    assert!(reply.value.iter().all(|decision| decision.tokens <= room));
+}
+
+#[tokio::test]
+async fn dropped_calls_free_their_slots() {
+    let engine = engine_of(4);
+    let messages = user("x");
+    let endless = sampling(900);
+    let call = engine.decide(&messages, 400, &endless);
+    let cut = tokio::time::timeout(Duration::from_millis(200), call).await;
+    assert!(cut.is_err(), "the call was meant to be cut off");
+    let begun = Instant::now();
+    let reply = engine.decide(&messages, 2, &sampling(5)).await.unwrap();
+    assert_eq!(reply.value.len(), 2);
+    assert!(begun.elapsed() < Duration::from_secs(5));
+    while engine.live() > 0 {
+        assert!(
+            begun.elapsed() < Duration::from_secs(10),
+            "slots are still taken"
+        );
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn little_memory_means_fewer_rows_not_other_rows() {
+    let prompts = prompts(5);
+    let narrow = decide_all(&engine(64, 1 << 20), &prompts).await;
+    assert_eq!(narrow, decide_all(&wide(), &prompts).await);
+}
+
+#[tokio::test]
+async fn wrong_settings_name_the_setting() {
+    let engine = wide();
+    for (wrong, setting) in [
+        (
+            Sampling {
+                temperature: 0.0,
+                ..sampling(5)
+            },
+            "model.temperature",
+        ),
+        (
+            Sampling {
+                top_p: 1.5,
+                ..sampling(5)
+            },
+            "model.top_p",
+        ),
+        (sampling(0), "model.max_tokens"),
+    ] {
+        let error = engine.decide(&user("x"), 1, &wrong).await.unwrap_err();
+        assert!(matches!(error, ModelError::Fatal(_)));
+        assert!(error.to_string().contains(setting), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_model_describes_itself() {
+    let engine = wide();
+    let info = engine.info();
+    assert_eq!(
+        (info.family.as_str(), info.device.as_str()),
+        ("llama", "cpu")
+    );
+    assert_eq!(info.fingerprint.len(), 64);
+    assert!(info.context_length >= 1024);
+}

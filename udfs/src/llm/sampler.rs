@@ -1,0 +1,221 @@
+//! Exact nucleus sampling, keyed so that a draw depends on nothing but its key.
+
+use twox_hash::XxHash3_64;
+
+use super::backend::Sampling;
+
+/// What one draw of one token depends on, besides the logits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Key {
+    /// The sampling seed.
+    pub seed: u64,
+    /// A hash of the prompt's tokens, by [`prompt_hash`].
+    pub prompt: u64,
+    /// Which of the prompt's decisions.
+    pub draw: u64,
+    /// Which token of the decision.
+    pub position: u64,
+}
+
+/// The hash of a prompt that keys its draws.
+pub fn prompt_hash(tokens: &[u32]) -> u64 {
+    let bytes: Vec<u8> = tokens
+        .iter()
+        .flat_map(|token| token.to_le_bytes())
+        .collect();
+    XxHash3_64::oneshot(&bytes)
+}
+
+/// Uniform numbers in [0, 1), the same for the same key.
+#[derive(Debug)]
+struct Uniforms {
+    key: Key,
+    drawn: u64,
+}
+
+impl Uniforms {
+    fn next(&mut self) -> f64 {
+        let mut bytes = [0; 32];
+        let words = [
+            self.key.prompt,
+            self.key.draw,
+            self.key.position,
+            self.drawn,
+        ];
+        for (slot, word) in bytes.chunks_exact_mut(8).zip(words) {
+            slot.copy_from_slice(&word.to_le_bytes());
+        }
+        self.drawn += 1;
+        let hash = XxHash3_64::oneshot_with_seed(self.key.seed, &bytes);
+        // The 53 bits that an f64 between 1/2 and 1 holds exactly.
+        (hash >> 11) as f64 / (1_u64 << 53) as f64
+    }
+}
+
+/// Draws tokens; holds the buffer they share.
+#[derive(Debug, Default)]
+pub struct Sampler {
+    /// Unnormalised probabilities of the row at hand.
+    weights: Vec<f64>,
+}
+
+impl Sampler {
+    /// Draws from the smallest set of likeliest tokens whose mass reaches `top_p`
+    /// of the softmax of `logits / temperature`. None when the logits are not
+    /// numbers.
+    ///
+    /// No sort: a token is in the set iff the mass strictly above it is below
+    /// `top_p`, so draws from the whole softmax are rejected until one is. After
+    /// a rejection only tokens above the rejected one are drawn from, which
+    /// holds the set still and ends in a few rounds however small `top_p` is.
+    pub fn draw(&mut self, logits: &[f32], sampling: &Sampling, key: Key) -> Option<u32> {
+        let highest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let weight = |&logit: &f32| (f64::from(logit - highest) / sampling.temperature).exp();
+        self.weights.clear();
+        self.weights.extend(logits.iter().map(weight));
+        let total: f64 = self.weights.iter().sum();
+        if !total.is_finite() {
+            return None;
+        }
+        let mut uniforms = Uniforms { key, drawn: 0 };
+        let (mut floor, mut mass) = (0.0, total);
+        loop {
+            let token = self.pick(floor, uniforms.next() * mass)?;
+            floor = self.weights[token];
+            mass = self.weights.iter().filter(|&&weight| weight > floor).sum();
+            if mass < sampling.top_p * total {
+                return u32::try_from(token).ok();
+            }
+        }
+    }
+
+    /// The token at `target` of the summed weights above `floor`.
+    fn pick(&self, floor: f64, target: f64) -> Option<usize> {
+        let mut passed = 0.0;
+        let mut last = None;
+        for (token, &weight) in self.weights.iter().enumerate() {
+            if weight > floor {
+                passed += weight;
+                last = Some(token);
+                if passed > target {
+                    break;
+                }
+            }
+        }
+        last
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const KEY: Key = Key {
+        seed: 42,
+        prompt: 1,
+        draw: 2,
+        position: 3,
+    };
+
+    fn sampling(temperature: f64, top_p: f64) -> Sampling {
+        Sampling {
+            temperature,
+            top_p,
+            ..Sampling::default()
+        }
+    }
+
+    /// Probabilities of the nucleus by sorting, zero outside.
+    fn nucleus(logits: &[f32], sampling: &Sampling) -> Vec<f64> {
+        let weights: Vec<f64> = logits
+            .iter()
+            .map(|&logit| (f64::from(logit) / sampling.temperature).exp())
+            .collect();
+        let total: f64 = weights.iter().sum();
+        let inside = |weight: f64| {
+            weights.iter().filter(|&&other| other > weight).sum::<f64>() < sampling.top_p * total
+        };
+        let kept: Vec<f64> = weights
+            .iter()
+            .map(|&weight| if inside(weight) { weight } else { 0.0 })
+            .collect();
+        let mass: f64 = kept.iter().sum();
+        kept.iter().map(|weight| weight / mass).collect()
+    }
+
+    fn draw(logits: &[f32], sampling: &Sampling, position: u64) -> usize {
+        let key = Key { position, ..KEY };
+        Sampler::default().draw(logits, sampling, key).unwrap() as usize
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_outside_the_nucleus_is_drawn(
+            logits in prop::collection::vec(-8.0_f32..8.0, 2..200),
+            top_p in 0.001_f64..=1.0,
+            temperature in 0.2_f64..3.0,
+            position in any::<u64>(),
+        ) {
+            let sampling = sampling(temperature, top_p);
+            let token = draw(&logits, &sampling, position);
+            prop_assert!(nucleus(&logits, &sampling)[token] > 0.0);
+        }
+    }
+
+    #[test]
+    fn frequencies_are_the_nucleus_probabilities() {
+        let logits: Vec<f32> = (0..12).map(|i| (i * 7 % 12) as f32 / 3.0).collect();
+        for (temperature, top_p) in [(1.0, 0.9), (0.7, 0.5), (2.0, 1.0)] {
+            let sampling = sampling(temperature, top_p);
+            let mut counts = vec![0.0; logits.len()];
+            let draws = 40_000;
+            for position in 0..draws {
+                counts[draw(&logits, &sampling, position)] += 1.0;
+            }
+            for (count, probability) in counts.iter().zip(nucleus(&logits, &sampling)) {
+                let error = (count / draws as f64 - probability).abs();
+                let spread = (probability * (1.0 - probability) / draws as f64).sqrt();
+                assert!(error <= 5.0 * spread, "{error} > 5 × {spread}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_tiny_nucleus_is_the_likeliest_token() {
+        let mut logits = vec![0.0; 1000];
+        logits[700] = 0.1;
+        for position in 0..100 {
+            assert_eq!(draw(&logits, &sampling(1.0, 1e-9), position), 700);
+        }
+    }
+
+    #[test]
+    fn every_part_of_the_key_counts() {
+        let logits = vec![0.0; 1 << 16];
+        let first = |key| Sampler::default().draw(&logits, &sampling(1.0, 1.0), key);
+        assert_eq!(first(KEY), first(KEY));
+        for other in [
+            Key { seed: 7, ..KEY },
+            Key { prompt: 7, ..KEY },
+            Key { draw: 7, ..KEY },
+            Key { position: 7, ..KEY },
+        ] {
+            assert_ne!(first(KEY), first(other));
+        }
+    }
+
+    #[test]
+    fn logits_that_are_not_numbers_draw_nothing() {
+        let mut sampler = Sampler::default();
+        assert_eq!(
+            sampler.draw(&[0.0, f32::NAN], &sampling(1.0, 0.9), KEY),
+            None
+        );
+        assert_eq!(
+            sampler.draw(&[f32::INFINITY, 0.0], &sampling(1.0, 0.9), KEY),
+            None
+        );
+    }
+}
