@@ -1,3 +1,28 @@
 //! Model functions, the operator that runs them, and the model engine.
+//!
+//! | file | what it does |
+//! | --- | --- |
+//! | [`backend`] | what a model can be asked, whatever runs it |
+//! | `functions/` | the model functions as SQL sees them |
+//! | `rule/` | lifts calls of model functions into `Infer` nodes |
+//! | `operator/` | runs an `Infer` node: keeps the engine full, emits in order |
+//! | [`models`], [`catalog`] | the registered models, and models as tables |
+//! | [`settings`], [`progress`] | how a session draws; how it is watched |
+//! | [`install`](install()) | gives a session all of these |
 
 pub mod backend;
+
+mod call;
+pub mod catalog;
+mod functions;
+mod install;
+pub mod models;
+mod node;
+mod operator;
+pub mod planner;
+pub mod progress;
+mod rule;
+pub mod settings;
+
+pub use functions::functions;
+pub use install::install;
