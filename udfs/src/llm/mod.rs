@@ -1,16 +1,39 @@
 //! Model functions, the operator that runs them, and the model engine.
+//!
+//! | file | what it does |
+//! | --- | --- |
+//! | [`backend`] | what a model can be asked, whatever runs it |
+//! | `functions/` | the model functions as SQL sees them |
+//! | `rule/` | lifts calls of model functions into `Infer` nodes |
+//! | `operator/` | runs an `Infer` node: keeps the engine full, emits in order |
+//! | [`models`], [`catalog`] | the registered models, and models as tables |
+//! | [`settings`], [`progress`] | how a session draws; how it is watched |
+//! | [`install`](install()) | gives a session all of these |
 
 pub mod backend;
+mod call;
+pub mod catalog;
 mod chat;
 #[cfg(test)]
 mod demo;
 pub mod engine;
 pub mod folder;
+mod functions;
 mod graph;
+mod install;
 mod letters;
 mod load;
+pub mod models;
+mod node;
+mod operator;
+pub mod planner;
+pub mod progress;
+mod rule;
 pub mod runtime;
 mod sampler;
+pub mod settings;
 mod tokens;
 
+pub use functions::functions;
+pub use install::install;
 pub use load::LoadError;
