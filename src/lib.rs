@@ -12,6 +12,7 @@ pub mod generate;
 pub mod ingest;
 pub mod lake;
 pub mod ledger;
+pub mod models;
 pub mod parameters;
 pub mod progress;
 pub mod report;

@@ -9,6 +9,8 @@ use datafusion::execution::cache::cache_manager::CacheManagerConfig;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion_cli::object_storage::instrumented::InstrumentedObjectStoreRegistry;
+use usermirror_udfs::llm::catalog::Open;
+use usermirror_udfs::llm::models::Models;
 use usermirror_udfs::{llm, raw};
 
 use crate::error::Result;
@@ -28,7 +30,9 @@ pub struct Session {
     /// The SQL files.
     pub scripts: Scripts,
     /// The models that functions can name, shared by sessions made from one another.
-    pub models: Arc<llm::Models>,
+    pub models: Arc<Models>,
+    /// What opens models.
+    opener: Arc<dyn Open>,
     /// The store registry, which the REPL's commands inspect.
     pub stores: Arc<InstrumentedObjectStoreRegistry>,
 }
@@ -42,9 +46,10 @@ impl Session {
         lake: Lake,
         scripts: Scripts,
         parameters: Parameters,
-        models: Arc<llm::Models>,
+        opener: Arc<dyn Open>,
     ) -> Result<Self> {
-        Self::build(lake, scripts, parameters, models, None).await
+        let models = Arc::default();
+        Self::build(lake, scripts, parameters, models, opener, None).await
     }
 
     /// A sister session, with the same lake, parameters and models but relations of
@@ -66,6 +71,7 @@ impl Session {
             self.scripts.clone(),
             self.parameters.clone(),
             Arc::clone(&self.models),
+            Arc::clone(&self.opener),
             raw_root,
         )
         .await
@@ -75,7 +81,8 @@ impl Session {
         lake: Lake,
         scripts: Scripts,
         parameters: Parameters,
-        models: Arc<llm::Models>,
+        models: Arc<Models>,
+        opener: Arc<dyn Open>,
         raw_root: Option<PathBuf>,
     ) -> Result<Self> {
         let stores = Arc::new(InstrumentedObjectStoreRegistry::new());
@@ -92,7 +99,7 @@ impl Session {
             .with_default_features()
             .with_config(config)
             .with_runtime_env(runtime);
-        let builder = llm::install(builder, Arc::clone(&models));
+        let builder = llm::install(builder, &models, Arc::clone(&opener));
         let mut state = builder.build();
         usermirror_udfs::register_all(&mut state)?;
         let ctx = SessionContext::new_with_state(state).enable_url_table();
@@ -105,6 +112,7 @@ impl Session {
             parameters,
             scripts,
             models,
+            opener,
             stores,
         })
     }
@@ -124,11 +132,20 @@ impl Session {
         settings.join(" ")
     }
 
-    /// Opens the model at `location` and registers it under `name`.
+    /// Opens the model at `location` and makes it the model and the table `name`.
     ///
     /// # Errors
     /// Fails when the folder is no model or the device cannot be had.
     pub async fn open_model(&self, name: &str, location: &str, device: &str) -> Result<()> {
-        todo!()
+        let text = |value: &str| value.replace('\'', "''");
+        self.ctx
+            .sql(&format!(
+                "CREATE EXTERNAL TABLE \"{}\" STORED AS MODEL LOCATION '{}' OPTIONS (device '{}')",
+                name.replace('"', "\"\""),
+                text(location),
+                text(device)
+            ))
+            .await?;
+        Ok(())
     }
 }

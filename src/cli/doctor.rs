@@ -46,20 +46,18 @@ impl Arguments {
         for (i, location) in self.models.iter().enumerate() {
             let name = format!("model{i}");
             let finding = match session.open_model(&name, location, &self.device).await {
-                Ok(()) => session.models.get(&name).map_or_else(
-                    || Err("not registered".to_owned()),
-                    |model| {
-                        let info = model.info();
-                        Ok(format!(
-                            "{} {} on {}, context {}, vocabulary {}",
-                            info.family,
-                            info.precision,
-                            info.device,
-                            info.context_length,
-                            info.vocabulary
-                        ))
-                    },
-                ),
+                Ok(()) => {
+                    let model = session.models.get(&name)?;
+                    let info = model.info();
+                    Ok(format!(
+                        "{} {} on {}, context {}, vocabulary {}",
+                        info.family,
+                        info.precision,
+                        info.device,
+                        info.context_length,
+                        info.vocabulary
+                    ))
+                }
                 Err(error) => Err(error.to_string()),
             };
             report(location, finding);

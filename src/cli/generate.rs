@@ -36,12 +36,12 @@ impl Arguments {
             let path = self.to.join(file);
             println!("{:>12} lines in {}", HumanCount(lines).to_string(), path.display());
         }
-        let odds = world.odds();
+        let odds = world.odds(5);
         println!(
             "Choosing among {} items: best possible {:.1} %, always the most popular {:.1} %, \
              at random {:.1} %",
             odds.choices,
-            100.0 * odds.policy,
+            100.0 * odds.best,
             100.0 * odds.popularity,
             100.0 / odds.choices as f64
         );

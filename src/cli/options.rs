@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use clap::Args;
 use serde::Deserialize;
-use usermirror_udfs::llm;
 
 use crate::error::{Error, Result};
 use crate::lake::Lake;
+use crate::models::OnnxOpener;
 use crate::parameters::Parameters;
 use crate::scripts::Scripts;
 use crate::session::Session;
@@ -63,10 +63,8 @@ impl Global {
         let seed = parameters.get("seed").map(|seed| seed.to_string());
         let lake = Lake::open(&self.root)?;
         let scripts = Scripts::new(self.home.clone());
-        let models = Arc::new(llm::Models::new(Arc::new(llm::OnnxOpener::new(
-            self.runtime_library()?,
-        ))));
-        let session = Session::open(lake, scripts, parameters, models).await?;
+        let opener = Arc::new(OnnxOpener::new(self.runtime_library()?));
+        let session = Session::open(lake, scripts, parameters, opener).await?;
         if let Some(seed) = seed {
             session.ctx.sql(&format!("SET model.seed = {seed}")).await?;
         }

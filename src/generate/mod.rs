@@ -5,6 +5,7 @@
 
 mod catalogue;
 mod draws;
+pub mod odds;
 mod population;
 pub mod world;
 mod world_tables;
@@ -102,11 +103,15 @@ async fn write_lines(ctx: &SessionContext, name: &str, to: &Path) -> Result<u64>
     Ok(lines)
 }
 
-/// Tastes and qualities, from which the best possible accuracy can be computed.
+/// Tastes, qualities and moods, from which the best possible accuracy can be computed.
 async fn write_policy(ctx: &SessionContext, to: &Path) -> Result<()> {
     let folder = to.join("policy");
     std::fs::create_dir_all(&folder).map_err(|e| Error::file(&folder, e))?;
-    for (table, file) in [("world_users", "users.parquet"), ("world_items", "items.parquet")] {
+    for (table, file) in [
+        ("world_users", "users.parquet"),
+        ("world_items", "items.parquet"),
+        ("world_events", "events.parquet"),
+    ] {
         let path = folder.join(file);
         if path.exists() {
             std::fs::remove_file(&path).map_err(|e| Error::file(&path, e))?;

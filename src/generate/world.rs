@@ -234,28 +234,6 @@ pub(super) fn genre_names(item: &Item) -> Vec<&'static str> {
 mod tests {
     use super::*;
 
-    /// Share of scenarios that `score` decides rightly, the chosen film against four others drawn
-    /// uniformly from those its user had not seen.
-    fn accuracy(world: &World, score: impl Fn(&Event, usize) -> f64) -> f64 {
-        let mut seen: Vec<HashSet<usize>> = vec![HashSet::new(); world.users.len()];
-        let mut right = 0;
-        for (row, event) in world.events.iter().enumerate() {
-            seen[event.user].insert(event.item);
-            let mut draws = Draws::keyed(99, "exposure", row);
-            let others = draws.distinct(world.items.len(), 60).into_iter();
-            let others = others
-                .filter(|item| !seen[event.user].contains(item))
-                .take(4);
-            let best = score(event, event.item);
-            right += usize::from(
-                others
-                    .map(|item| score(event, item))
-                    .all(|other| other < best),
-            );
-        }
-        right as f64 / world.events.len() as f64
-    }
-
     #[test]
     fn the_same_seed_gives_the_same_world() {
         assert_eq!(World::simulate(30, 7), World::simulate(30, 7));
@@ -273,19 +251,9 @@ mod tests {
     #[test]
     fn the_rule_decides_and_popularity_does_not() {
         let world = World::simulate(300, 7);
-        let mut popularity = vec![0.0; world.items.len()];
-        for event in &world.events {
-            popularity[event.item] += 1.0;
-        }
-        let rule = accuracy(&world, |event, item| {
-            world.utility(event.user, item, event.mood)
-        });
-        let popular = accuracy(&world, |_, item| popularity[item]);
-        assert!(rule > 0.8, "the rule's favourite is chosen in {rule}");
-        assert!(
-            popular < 0.4,
-            "the most popular film is chosen in {popular}"
-        );
+        let odds = world.odds(5);
+        assert!(odds.best > 0.8, "{odds:?}");
+        assert!(odds.popularity < 0.4, "{odds:?}");
     }
 
     #[test]

@@ -139,9 +139,7 @@ impl Job<'_> {
 
     fn model_fingerprints(&self, session: &Session) -> Result<Vec<(String, String)>> {
         let found = self.models.iter().map(|name| {
-            let model = session.models.get(name).ok_or_else(|| {
-                Error::Usage(format!("no model '{name}'; name one with --{name} DIR"))
-            })?;
+            let model = session.models.get(name)?;
             Ok(((*name).to_owned(), model.info().fingerprint.clone()))
         });
         found.collect()

@@ -6,17 +6,16 @@ use std::sync::Arc;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 use usermirror::lake::Lake;
+use usermirror::models::OnnxOpener;
 use usermirror::parameters::Parameters;
 use usermirror::scripts::Scripts;
 use usermirror::session::Session;
-use usermirror_udfs::llm;
 
 /// A session over the lake in `folder`, without models.
 pub async fn session(folder: &Path) -> Session {
     let lake = Lake::open(&folder.to_string_lossy()).unwrap();
-    let opener = Arc::new(llm::OnnxOpener::new(None));
-    let models = Arc::new(llm::Models::new(opener));
-    Session::open(lake, Scripts::default(), Parameters::default(), models)
+    let opener = Arc::new(OnnxOpener::new(None));
+    Session::open(lake, Scripts::default(), Parameters::default(), opener)
         .await
         .unwrap()
 }
