@@ -14,6 +14,7 @@ use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Result, ScalarValue, config_err, plan_err};
 use datafusion::config::ConfigOptions;
 use datafusion::execution::context::SessionContext;
+use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::var_provider::{VarProvider, VarType};
 use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::optimizer::AnalyzerRule;
@@ -251,15 +252,24 @@ impl AnalyzerRule for InlineParameters {
 
     fn analyze(&self, plan: LogicalPlan, _config: &ConfigOptions) -> Result<LogicalPlan> {
         plan.transform_up_with_subqueries(|plan| {
-            plan.map_expressions(|expr| {
-                expr.transform_up(|expr| match expr {
+            // Columns keep the names that the nodes above know them by.
+            let names = NamePreserver::new(&plan);
+            let replaced = plan.map_expressions(|expr| {
+                let name = names.save(&expr);
+                let replaced = expr.transform_up(|expr| match expr {
                     Expr::ScalarVariable(_, names) => {
                         let value = self.0.get_value(names)?;
                         Ok(Transformed::yes(Expr::Literal(value, None)))
                     }
                     other => Ok(Transformed::no(other)),
-                })
-            })
+                })?;
+                Ok(replaced.update_data(|expr| name.restore(expr)))
+            })?;
+            if replaced.transformed {
+                replaced.map_data(LogicalPlan::recompute_schema)
+            } else {
+                Ok(replaced)
+            }
         })
         .map(|transformed| transformed.data)
     }

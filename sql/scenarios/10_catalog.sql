@@ -6,7 +6,7 @@ SELECT
     item_id,
     available_at,
     text,
-    row_number() OVER (ORDER BY available_at NULLS FIRST, item_id) - 1 AS item_index
+    CAST(row_number() OVER (ORDER BY available_at NULLS FIRST, item_id) AS BIGINT) - 1 AS item_index
 FROM items;
 
 -- The log, each event with its place among its user's events. `earlier` counts the
@@ -18,7 +18,7 @@ SELECT
     c.item_index,
     i.ts,
     i.row,
-    row_number() OVER (PARTITION BY i.user_id ORDER BY i.ts, i.row) AS position,
-    rank() OVER (PARTITION BY i.user_id ORDER BY i.ts) - 1 AS earlier
+    CAST(row_number() OVER (PARTITION BY i.user_id ORDER BY i.ts, i.row) AS BIGINT) AS position,
+    CAST(rank() OVER (PARTITION BY i.user_id ORDER BY i.ts) AS BIGINT) - 1 AS earlier
 FROM interactions AS i
 JOIN catalog AS c ON c.item_id = i.item_id;

@@ -15,7 +15,7 @@ FROM (
 
 CREATE OR REPLACE TABLE windows AS
 SELECT
-    row_number() OVER (ORDER BY starts_at) - 1 AS window_id,
+    CAST(row_number() OVER (ORDER BY starts_at) AS BIGINT) - 1 AS window_id,
     starts_at,
     CASE WHEN @mode = 'time_safe' THEN starts_at END AS data_until
 FROM (
