@@ -23,6 +23,8 @@ pub mod planner;
 pub mod progress;
 mod rule;
 pub mod settings;
+#[cfg(test)]
+mod tests;
 
 pub use functions::functions;
 pub use install::install;
