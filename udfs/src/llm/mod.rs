@@ -32,6 +32,8 @@ mod rule;
 pub mod runtime;
 mod sampler;
 pub mod settings;
+#[cfg(test)]
+mod tests;
 mod tokens;
 
 pub use functions::functions;

@@ -5,6 +5,9 @@ use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, ArrayRef, AsArray};
 use datafusion::arrow::datatypes::{DataType, Field, Fields, Int64Type};
+use datafusion::common::format::DEFAULT_CAST_OPTIONS;
+use datafusion::common::nested_struct::cast_column;
+use datafusion::error::Result;
 
 use crate::llm::backend::{Message, ModelError};
 
@@ -24,12 +27,25 @@ pub(in crate::llm) enum Parameter {
 }
 
 impl Parameter {
-    /// The type the operator reads, where `given` can be cast to it.
+    /// The type to cast `given` to, if it will do at all. Messages keep theirs:
+    /// SQL's casts of structs go by position where they can, [`Self::read`] by name.
     pub(super) fn coerce(self, given: &DataType) -> Option<DataType> {
         match self {
             Self::Model | Self::Text => is_text(given).then_some(DataType::Utf8),
-            Self::Messages => is_messages(given).then(messages_type),
+            Self::Messages if given.is_null() => Some(messages_type()),
+            Self::Messages => is_messages(given).then(|| given.clone()),
             Self::Count => (given.is_integer() || given.is_null()).then_some(DataType::Int64),
+        }
+    }
+
+    /// The column as [`Row`] reads it.
+    ///
+    /// # Errors
+    /// Fails when the column cannot be cast.
+    pub(in crate::llm) fn read(self, column: ArrayRef) -> Result<ArrayRef> {
+        match self {
+            Self::Messages => cast_column(&column, &messages_type(), &DEFAULT_CAST_OPTIONS),
+            Self::Model | Self::Text | Self::Count => Ok(column),
         }
     }
 }
@@ -55,11 +71,10 @@ fn is_text(given: &DataType) -> bool {
     }
 }
 
-/// Fields are found by name, so their order and any others do not matter: the
-/// cast of lists of structs goes by name, too.
+/// Fields are found by name: their order, and any others, do not matter.
 fn is_messages(given: &DataType) -> bool {
     let DataType::List(item) = given else {
-        return given.is_null();
+        return false;
     };
     let DataType::Struct(fields) = item.data_type() else {
         return item.data_type().is_null();
@@ -85,7 +100,7 @@ fn messages_type() -> DataType {
 /// One row's arguments after the model, none of them null.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::llm) struct Row<'a> {
-    /// The arguments' columns, coerced.
+    /// The arguments' columns, coerced and read.
     pub(in crate::llm) arguments: &'a [ArrayRef],
     /// The row's place in them.
     pub(in crate::llm) index: usize,
@@ -175,7 +190,10 @@ mod tests {
     fn messages_are_recognised_by_their_fields_names() {
         let view = |name: &str| Field::new(name, DataType::Utf8View, false);
         let shuffled = list_of(vec![view("id"), view("content"), view("role")]);
-        assert_eq!(Parameter::Messages.coerce(&shuffled), Some(messages_type()));
+        assert_eq!(
+            Parameter::Messages.coerce(&shuffled),
+            Some(shuffled.clone())
+        );
         assert_eq!(
             Parameter::Messages.coerce(&DataType::Null),
             Some(messages_type())

@@ -76,11 +76,11 @@ fn rows(
     batch: RecordBatch,
 ) -> Result<impl Iterator<Item = (Arc<Slice>, usize)> + use<>> {
     let count = batch.num_rows();
-    let arguments = asker
-        .question
-        .arguments
-        .iter()
-        .map(|argument| argument.evaluate(&batch)?.into_array(count))
+    let question = &asker.question;
+    let parameters = question.function.parameters().iter().skip(1);
+    let arguments = parameters
+        .zip(&question.arguments)
+        .map(|(parameter, argument)| parameter.read(argument.evaluate(&batch)?.into_array(count)?))
         .collect::<Result<Vec<_>>>()?;
     Ok((0..count).step_by(SLICE).flat_map(move |start| {
         let length = SLICE.min(count - start);

@@ -7,10 +7,10 @@ use datafusion::common::{Column, DFSchema};
 use datafusion::error::Result;
 use datafusion::logical_expr::utils::{conjunction, split_conjunction_owned};
 use datafusion::logical_expr::{
-    Aggregate, Expr, Filter, Limit, LogicalPlan, Projection, Sort, SortExpr,
+    Aggregate, Expr, FetchType, Filter, Limit, LogicalPlan, Projection, SkipType, Sort, SortExpr,
 };
 
-use super::sink::sink;
+use super::presort::presorted;
 use crate::llm::call::{Call, has_call, innermost_call};
 use crate::llm::node::Infer;
 
@@ -67,13 +67,8 @@ impl Lifter {
             LogicalPlan::Projection(projection) => self.lift_projection(projection),
             LogicalPlan::Filter(filter) => self.lift_filter(filter),
             LogicalPlan::Aggregate(aggregate) => self.lift_aggregate(aggregate),
-            LogicalPlan::Sort(sort) => match sink(sort)? {
-                LogicalPlan::Sort(sort) => self.lift_sort(sort),
-                sunk => self.lift(sunk),
-            },
-            LogicalPlan::Limit(Limit { skip, fetch, input }) => self
-                .lift(Arc::unwrap_or_clone(input))?
-                .below(|input| Ok(LogicalPlan::Limit(Limit { skip, fetch, input }))),
+            LogicalPlan::Sort(sort) => self.lift_sort(sort),
+            LogicalPlan::Limit(limit) => self.lift_limit(limit),
             other => other
                 .map_children(|child| self.restored(child).map(Transformed::yes))
                 .map(|rebuilt| Lifted::plain(rebuilt.data)),
@@ -117,6 +112,7 @@ impl Lifter {
     }
 
     fn lift_sort(&mut self, sort: Sort) -> Result<Lifted> {
+        let sort = presorted(sort)?;
         let input = self.lift(Arc::unwrap_or_clone(sort.input))?;
         let keys = sort.expr.iter().map(|key| key.expr.clone()).collect();
         let (keys, input) = self.ask(keys, input)?;
@@ -128,6 +124,20 @@ impl Lifter {
             .collect::<Vec<SortExpr>>();
         let fetch = sort.fetch;
         input.below(|input| Ok(LogicalPlan::Sort(Sort { expr, input, fetch })))
+    }
+
+    fn lift_limit(&mut self, limit: Limit) -> Result<Lifted> {
+        let rows = match (limit.get_skip_type()?, limit.get_fetch_type()?) {
+            (SkipType::Literal(skip), FetchType::Literal(Some(fetch))) => skip.checked_add(fetch),
+            _ => None,
+        };
+        let Limit { skip, fetch, input } = limit;
+        let mut input = Arc::unwrap_or_clone(input);
+        if let Some(rows) = rows {
+            tell_sort(&mut input, rows);
+        }
+        self.lift(input)?
+            .below(|input| Ok(LogicalPlan::Limit(Limit { skip, fetch, input })))
     }
 
     /// Asks every call of `expressions` on top of `input`, innermost first, and
@@ -146,6 +156,17 @@ impl Lifter {
             expressions = answered(expressions, &answers)?;
         }
         Ok((expressions, Lifted { plan, answers }))
+    }
+}
+
+/// Tells the sort that orders `plan`, if there is one, how many rows are needed:
+/// it is to sort for them below the calls, too.
+fn tell_sort(plan: &mut LogicalPlan, rows: usize) {
+    match plan {
+        LogicalPlan::Projection(node) => tell_sort(Arc::make_mut(&mut node.input), rows),
+        LogicalPlan::SubqueryAlias(node) => tell_sort(Arc::make_mut(&mut node.input), rows),
+        LogicalPlan::Sort(sort) => sort.fetch = sort.fetch.or(Some(rows)),
+        _ => {}
     }
 }
 

@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | [`places`] | refuses calls where they cannot be lifted, and says how to rewrite |
 //! | [`lift`] | puts an `Infer` node below the place of each call |
-//! | [`sink`] | sorts before the model is asked, not after |
+//! | [`presort`] | sorts before the model is asked, not only after |
 //! | [`prune`] | drops calls whose answers nothing reads |
 //!
 //! Lifting is the last step of *analysis*: the plan is then still what the query
@@ -14,8 +14,8 @@
 
 mod lift;
 mod places;
+mod presort;
 mod prune;
-mod sink;
 
 use std::sync::Arc;
 

@@ -72,6 +72,7 @@ fn check_expression(expression: &Expr, models: &Models) -> Result<TreeNodeRecurs
     expression.apply(|part| {
         if let Some(call) = Call::of(part) {
             models.get(call.model()?)?;
+            check_arguments(part, call.arguments)?;
         }
         let skipped = match part {
             Expr::Case(case) => lazy_parts(case),
@@ -90,6 +91,28 @@ fn check_expression(expression: &Expr, models: &Models) -> Result<TreeNodeRecurs
             None => Ok(TreeNodeRecursion::Continue),
         }
     })
+}
+
+/// The optimizer makes joins of these subqueries where they stand in the nodes it
+/// knows, which a call's node is not.
+fn check_arguments(call: &Expr, arguments: &[Expr]) -> Result<()> {
+    let becomes_join = |part: &Expr| {
+        Ok(match part {
+            Expr::ScalarSubquery(subquery) => !subquery.outer_ref_columns.is_empty(),
+            Expr::Exists(_) | Expr::InSubquery(_) | Expr::SetComparison(_) => true,
+            _ => false,
+        })
+    };
+    for argument in arguments {
+        if argument.exists(becomes_join)? {
+            return plan_err!(
+                "the arguments of {} hold an IN, EXISTS or correlated subquery: compute them in a \
+                 subquery's SELECT list first, then call the function on its columns",
+                call.schema_name()
+            );
+        }
+    }
+    Ok(())
 }
 
 /// The parts of a CASE that are not evaluated for every row.

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use datafusion::common::ScalarValue;
-use datafusion::common::tree_node::Transformed;
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::error::Result;
 use datafusion::logical_expr::{Expr, LogicalPlan, Projection, UserDefinedLogicalNodeCore};
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
@@ -42,9 +42,12 @@ fn names_read(plan: &LogicalPlan) -> Result<HashSet<String>> {
     let mut names: HashSet<String> = result.map(|field| field.name().clone()).collect();
     plan.apply_with_subqueries(|node| {
         node.apply_expressions(|expression| {
-            let columns = expression.column_refs().into_iter();
-            names.extend(columns.map(|column| column.name.clone()));
-            Ok(datafusion::common::tree_node::TreeNodeRecursion::Continue)
+            expression.apply(|part| {
+                if let Expr::Column(column) | Expr::OuterReferenceColumn(_, column) = part {
+                    names.insert(column.name.clone());
+                }
+                Ok(TreeNodeRecursion::Continue)
+            })
         })
     })?;
     Ok(names)
