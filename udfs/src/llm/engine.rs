@@ -150,7 +150,11 @@ impl Engine {
     }
 
     fn prompt(&self, messages: &[Message]) -> Result<Vec<u32>, ModelError> {
-        self.chat.prompt(messages, &self.lexicon.tokens)
+        let prompt = self.chat.prompt(messages, &self.lexicon.tokens)?;
+        if prompt.is_empty() {
+            return Err(ModelError::Row("the messages are empty".to_owned()));
+        }
+        Ok(prompt)
     }
 
     /// Checks that `tokens` tokens fit the context.

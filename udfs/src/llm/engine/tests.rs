@@ -45,7 +45,7 @@ fn sampling(max_tokens: usize) -> Sampling {
 }
 
 async fn decide_all(engine: &Engine, prompts: &[Vec<Message>]) -> Vec<Vec<Decision>> {
-    let sampling = sampling(60);
+    let sampling = sampling(40);
     let calls = prompts
         .iter()
         .map(|messages| engine.decide(messages, 5, &sampling));
@@ -58,11 +58,11 @@ async fn decide_all(engine: &Engine, prompts: &[Vec<Message>]) -> Vec<Vec<Decisi
 
 #[tokio::test]
 async fn decisions_do_not_depend_on_the_batch() {
-    let prompts = prompts(20);
+    let prompts = prompts(14);
     let engine = wide();
     let mut alone = Vec::new();
     for messages in &prompts {
-        let reply = engine.decide(messages, 5, &sampling(60)).await.unwrap();
+        let reply = engine.decide(messages, 5, &sampling(40)).await.unwrap();
         alone.push(reply.value);
     }
     assert_eq!(decide_all(&engine, &prompts).await, alone, "together");
@@ -138,7 +138,7 @@ async fn draws_are_keyed() {
 async fn kept_prompts_change_no_probability() {
     let engine = wide();
     let forgetful = self::engine(64, 0);
-    for (i, messages) in prompts(8).iter().enumerate() {
+    for (i, messages) in prompts(7).iter().enumerate() {
         let text = format!("Thought:\nStimulus: film {i}");
         let first = engine.choose(messages, &text, 5).await.unwrap();
         let again = engine.choose(messages, &text, 5).await.unwrap();
@@ -147,11 +147,8 @@ async fn kept_prompts_change_no_probability() {
         assert_eq!(again.value, fresh.value);
         assert_eq!(fresh.usage.cached_tokens, 0);
         assert!(again.usage.cached_tokens > first.usage.cached_tokens);
-        assert_eq!(
-            first.usage.cached_tokens > 0,
-            i > 0,
-            "the system message is kept"
-        );
+        // From the third on a prompt shares more than a piece with the one before.
+        assert_eq!(first.usage.cached_tokens > 0, i > 2);
     }
 }
 
