@@ -32,7 +32,7 @@ use std::sync::mpsc::{Sender, channel};
 use async_trait::async_trait;
 use tokio::sync::oneshot;
 
-use super::backend::{Backend, Decision, Message, ModelError, ModelInfo, Reply, Sampling};
+use super::backend::{Backend, Decision, Message, ModelError, ModelInfo, Reply, Sampling, Usage};
 use super::chat::Chat;
 use super::folder::Folder;
 use super::graph::Graph;
@@ -138,7 +138,7 @@ impl Engine {
             chat,
             lexicon,
             bos,
-            slots: options.slots,
+            slots: options.slots.max(1),
             live,
             requests,
         })
@@ -199,6 +199,12 @@ impl Backend for Engine {
         sampling: &Sampling,
     ) -> Result<Reply<Vec<Decision>>, ModelError> {
         check_sampling(sampling)?;
+        if draws == 0 {
+            return Ok(Reply {
+                value: Vec::new(),
+                usage: Usage::default(),
+            });
+        }
         let prompt = self.prompt(messages)?;
         // One token at least is to be written.
         self.check_fits(prompt.len() + 1)?;

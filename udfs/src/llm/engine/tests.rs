@@ -271,6 +271,15 @@ async fn little_memory_means_fewer_rows_not_other_rows() {
 }
 
 #[tokio::test]
+async fn no_draws_are_no_decisions() {
+    let engine = engine_of(0);
+    let none = engine.decide(&user("x"), 0, &sampling(5)).await.unwrap();
+    assert_eq!(none.value, []);
+    let one = engine.decide(&user("x"), 1, &sampling(5)).await.unwrap();
+    assert_eq!(one.value.len(), 1);
+}
+
+#[tokio::test]
 async fn wrong_settings_name_the_setting() {
     let engine = wide();
     for (wrong, setting) in [
