@@ -17,6 +17,8 @@
 
 pub(crate) mod cache;
 mod desk;
+#[cfg(test)]
+mod golden;
 mod pool;
 mod prefixes;
 mod row;
