@@ -64,7 +64,7 @@ impl Finish {
 pub struct Decision {
     /// 0-based draw.
     pub draw: usize,
-    /// The thought, without the final `Behavior: [` and trimmed at its end.
+    /// The thought, without the final `Behavior: [`, trimmed.
     pub text: String,
     /// The letter the model wrote, when it wrote one.
     pub letter: Option<char>,

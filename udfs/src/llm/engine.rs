@@ -17,6 +17,8 @@
 
 pub(crate) mod cache;
 mod desk;
+#[cfg(test)]
+mod golden;
 mod pool;
 mod prefixes;
 mod row;
@@ -32,7 +34,7 @@ use std::sync::mpsc::{Sender, channel};
 use async_trait::async_trait;
 use tokio::sync::oneshot;
 
-use super::backend::{Backend, Decision, Message, ModelError, ModelInfo, Reply, Sampling};
+use super::backend::{Backend, Decision, Message, ModelError, ModelInfo, Reply, Sampling, Usage};
 use super::chat::Chat;
 use super::folder::Folder;
 use super::graph::Graph;
@@ -138,7 +140,7 @@ impl Engine {
             chat,
             lexicon,
             bos,
-            slots: options.slots,
+            slots: options.slots.max(1),
             live,
             requests,
         })
@@ -150,7 +152,11 @@ impl Engine {
     }
 
     fn prompt(&self, messages: &[Message]) -> Result<Vec<u32>, ModelError> {
-        self.chat.prompt(messages, &self.lexicon.tokens)
+        let prompt = self.chat.prompt(messages, &self.lexicon.tokens)?;
+        if prompt.is_empty() {
+            return Err(ModelError::Row("the messages are empty".to_owned()));
+        }
+        Ok(prompt)
     }
 
     /// Checks that `tokens` tokens fit the context.
@@ -195,6 +201,12 @@ impl Backend for Engine {
         sampling: &Sampling,
     ) -> Result<Reply<Vec<Decision>>, ModelError> {
         check_sampling(sampling)?;
+        if draws == 0 {
+            return Ok(Reply {
+                value: Vec::new(),
+                usage: Usage::default(),
+            });
+        }
         let prompt = self.prompt(messages)?;
         // One token at least is to be written.
         self.check_fits(prompt.len() + 1)?;

@@ -23,7 +23,7 @@ pub enum FolderError {
     /// A file is not there.
     #[error(
         "`{folder}` is not a model folder: it has no `{file}`; \
-         `python -m usermirror_training.export` writes a complete one"
+         `usermirror_training.export` (in `training/`) writes a complete one"
     )]
     Missing {
         /// The folder.
@@ -32,7 +32,9 @@ pub enum FolderError {
         file: &'static str,
     },
     /// A file cannot be read or understood.
-    #[error("`{path}` cannot be read: {reason}; `python -m usermirror_training.export` writes it")]
+    #[error(
+        "`{path}` cannot be read: {reason}; `usermirror_training.export` (in `training/`) writes it"
+    )]
     Unreadable {
         /// The file.
         path: PathBuf,

@@ -86,9 +86,9 @@ impl Graph {
     /// Appends to the first rows of `cache`, one feed a row, and returns the
     /// wanted logits, one slice of the vocabulary's length each, in order.
     ///
-    /// A row's result does not depend, to the bit, on what the other rows are:
-    /// every product that mixes rows accumulates each of them alone. It does
-    /// depend on whether one token was fed or several.
+    /// A row's result does not depend on what the other rows are, not by a bit:
+    /// the kernels accumulate each row alone. It does, in the last bits, on how
+    /// its own tokens are spread over runs.
     ///
     /// # Errors
     /// When ONNX Runtime fails; the fed rows are then not valid.

@@ -9,11 +9,12 @@ use crate::llm::backend::ModelError;
 use crate::llm::folder::CacheShape;
 use crate::llm::graph::{Feed, Graph, Wanted};
 
-/// The most tokens of one run: bounds the memory of its intermediate results.
-const PIECE: usize = 512;
-
-/// The same where every token's logits are wanted, which take more.
-const SCORED_PIECE: usize = 64;
+/// Tokens of one run. A prompt is always cut at the same places, and a kept one
+/// is only reused up to such a place: every run is then one that would have been
+/// made anyway, so what was kept cannot change a result, not by a bit. (Runs of
+/// other lengths round otherwise.) Shorter pieces reuse more and compute slower:
+/// 64 is a tenth or so below the best length.
+const PIECE: usize = 64;
 
 /// One row of cache, and the prompts that went through it.
 #[derive(Debug)]
@@ -49,8 +50,8 @@ impl Desk {
         self.reserve(tokens.len());
         let mut reused = 0;
         if let Some((prefix, shared)) = kept {
-            // Two tokens at least are left to run: see `pieces`.
-            reused = shared.min(tokens.len().saturating_sub(2));
+            // At least one token is left to run, for its logits.
+            reused = shared.min(tokens.len() - 1) / PIECE * PIECE;
             self.cache.copy_row(0, &prefix.cache, 0, reused);
         }
         let logits = self.append(graph, reused, &tokens[reused..])?;
@@ -89,7 +90,7 @@ impl Desk {
         let mut past = self.place(prefix, text.len());
         let mut sum = log_softmax(&prefix.logits, first);
         let mut targets = rest.iter();
-        for tokens in pieces(&text[..rest.len()], SCORED_PIECE) {
+        for tokens in text[..rest.len()].chunks(PIECE) {
             let feed = Feed { past, tokens };
             let logits = graph.run(&mut self.cache, &[feed], Wanted::All)?;
             let pairs = logits.zip(&mut targets);
@@ -116,7 +117,7 @@ impl Desk {
         tokens: &[u32],
     ) -> Result<Vec<f32>, ModelError> {
         let mut last = Vec::new();
-        for tokens in pieces(tokens, PIECE) {
+        for tokens in tokens.chunks(PIECE) {
             let feed = Feed { past, tokens };
             let logits = graph.run(&mut self.cache, &[feed], Wanted::Last)?;
             last = logits.flatten().copied().collect();
@@ -132,23 +133,6 @@ impl Desk {
     }
 }
 
-/// Cuts `tokens` into pieces of at most `size`, none of them a single token
-/// (unless that is all there is). The runtime computes single tokens by another
-/// route, which rounds otherwise: so cut, the same text gives the same numbers
-/// to the bit wherever the kept part of it ends.
-fn pieces(mut tokens: &[u32], size: usize) -> impl Iterator<Item = &[u32]> {
-    std::iter::from_fn(move || {
-        let end = match tokens.len() {
-            0 => return None,
-            length if length == size + 1 => size - 1,
-            length => length.min(size),
-        };
-        let (piece, rest) = tokens.split_at(end);
-        tokens = rest;
-        Some(piece)
-    })
-}
-
 fn log_softmax(logits: &[f32], token: u32) -> f64 {
     let highest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let relative = |logit: f32| f64::from(logit - highest);
@@ -159,20 +143,6 @@ fn log_softmax(logits: &[f32], token: u32) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn no_piece_is_a_single_token() {
-        let tokens: Vec<u32> = (0..9).collect();
-        let lengths = |count: usize| -> Vec<usize> {
-            pieces(&tokens[..count], 4).map(<[u32]>::len).collect()
-        };
-        assert_eq!(lengths(0), [0; 0]);
-        assert_eq!(lengths(1), [1]);
-        assert_eq!(lengths(4), [4]);
-        assert_eq!(lengths(5), [3, 2]);
-        assert_eq!(lengths(9), [4, 3, 2]);
-        assert_eq!(pieces(&tokens, 4).flatten().count(), 9);
-    }
 
     #[test]
     fn log_softmax_sums_to_one() {

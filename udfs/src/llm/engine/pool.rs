@@ -8,6 +8,14 @@ use crate::llm::folder::CacheShape;
 use crate::llm::graph::{Feed, Graph, Wanted};
 use crate::llm::sampler::Sampler;
 
+/// What goes beside a row that is alone. Kernels for quantised weights compute a
+/// single row by another route, which rounds otherwise; from two rows on a row's
+/// numbers are the same, to the bit, whatever the others are.
+const IDLE: Feed<'static> = Feed {
+    past: 0,
+    tokens: &[0],
+};
+
 /// Rows and, at the same indexes, their keys and values. Live rows are kept at
 /// the front, so that a step computes nothing else.
 #[derive(Debug)]
@@ -54,8 +62,7 @@ impl Pool {
         mut row: Row,
         lexicon: &Lexicon,
     ) -> Result<Option<(Row, Finish)>, ModelError> {
-        let logits = row.prefix().logits.clone();
-        if let Some(finish) = row.advance(&logits, &mut self.sampler, lexicon)? {
+        if let Some(finish) = row.begin(&mut self.sampler, lexicon)? {
             return Ok(Some((row, finish)));
         }
         self.reserve(row.most_tokens());
@@ -80,7 +87,10 @@ impl Pool {
             past: row.read(),
             tokens: row.last(),
         });
-        let feeds: Vec<_> = feeds.collect();
+        let mut feeds: Vec<_> = feeds.collect();
+        if feeds.len() == 1 {
+            feeds.push(IDLE);
+        }
         let logits = graph.run(&mut self.cache, &feeds, Wanted::Last)?;
         let mut ended = Vec::new();
         for (slot, (row, logits)) in self.rows.iter_mut().zip(logits).enumerate() {
@@ -121,7 +131,8 @@ impl Pool {
         if needed <= self.cache.capacity() && !widen {
             return;
         }
-        let mut cache = Cache::new(self.shape, self.rows_of(needed), needed);
+        // A row alone has an idle one beside it.
+        let mut cache = Cache::new(self.shape, self.rows_of(needed).max(2), needed);
         for (slot, row) in self.rows.iter().enumerate() {
             cache.copy_row(slot, &self.cache, slot, row.read());
         }

@@ -80,6 +80,20 @@ impl Row {
         self.plan.prefix.tokens.len() + self.tokens.len().saturating_sub(1)
     }
 
+    /// Draws the first token, from the prompt's logits; says whether that was the
+    /// end.
+    ///
+    /// # Errors
+    /// When the logits are no numbers.
+    pub fn begin(
+        &mut self,
+        sampler: &mut Sampler,
+        lexicon: &Lexicon,
+    ) -> Result<Option<Finish>, ModelError> {
+        let plan = Rc::clone(&self.plan);
+        self.advance(&plan.prefix.logits, sampler, lexicon)
+    }
+
     /// Draws the next token from its logits; says whether that was the end.
     ///
     /// # Errors

@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, TryRecvError};
+use std::sync::mpsc::Receiver;
 
 use tokio::sync::oneshot;
 
@@ -116,7 +116,7 @@ impl Worker {
             next_job: 0,
             ready: VecDeque::new(),
             desk: Desk::new(shape, options.cache_bytes / 4),
-            pool: Pool::new(shape, options.slots, options.cache_bytes),
+            pool: Pool::new(shape, options.slots.max(1), options.cache_bytes),
             live,
         }
     }
@@ -142,13 +142,13 @@ impl Worker {
                 Err(_) => return false,
             }
         }
-        loop {
-            match self.requests.try_recv() {
-                Ok(request) => self.take(request),
-                Err(TryRecvError::Empty) => return true,
-                Err(TryRecvError::Disconnected) => return false,
-            }
+        // What is here by now and no more: a stream of scores must not hold up
+        // the rows.
+        let arrived: Vec<_> = self.requests.try_iter().collect();
+        for request in arrived {
+            self.take(request);
         }
+        true
     }
 
     fn take(&mut self, request: Request) {
@@ -182,12 +182,9 @@ impl Worker {
     ) -> Result<Reply<Vec<f64>>, ModelError> {
         let (prefix, cached_tokens) = self.desk.prompt(&mut self.graph, prompt)?;
         let logits = self.desk.after(&mut self.graph, &prefix, text)?;
+        let letters = letters.iter().map(|&letter| logits[letter as usize]);
         Ok(Reply {
-            value: softmax(
-                letters
-                    .iter()
-                    .map(|&letter| f64::from(logits[letter as usize])),
-            ),
+            value: softmax(letters.map(f64::from)),
             usage: Usage {
                 prompt_tokens: prompt.len() + text.len(),
                 cached_tokens,

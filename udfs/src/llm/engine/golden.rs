@@ -1,0 +1,70 @@
+//! The engine agrees with another implementation: letter probabilities and
+//! perplexities that `usermirror_training.golden` computed with transformers.
+
+use serde::Deserialize;
+
+use super::{Engine, EngineOptions};
+use crate::llm::backend::{Backend, Message};
+use crate::llm::demo;
+
+/// One line of a golden file.
+#[derive(Deserialize)]
+struct Case {
+    messages: Vec<Said>,
+    text: String,
+    choices: usize,
+    probs: Vec<f64>,
+    perplexity: f64,
+}
+
+#[derive(Deserialize)]
+struct Said {
+    role: String,
+    content: String,
+}
+
+async fn agrees(name: &str) {
+    let engine = Engine::open(&demo::folder(name), &EngineOptions::default()).unwrap();
+    for case in cases(name) {
+        let said = case.messages.into_iter();
+        let messages: Vec<_> = said
+            .map(|Said { role, content }| Message { role, content })
+            .collect();
+        let probabilities = engine.choose(&messages, &case.text, case.choices).await;
+        let probabilities = probabilities.unwrap().value;
+        assert_eq!(probabilities.len(), case.probs.len());
+        for (ours, theirs) in probabilities.iter().zip(&case.probs) {
+            assert!((ours - theirs).abs() < 1e-4, "{ours} is not {theirs}");
+        }
+        let (ours, theirs) = (
+            engine
+                .perplexity(&messages, &case.text)
+                .await
+                .unwrap()
+                .value,
+            case.perplexity,
+        );
+        assert!((ours / theirs - 1.0).abs() < 1e-4, "{ours} is not {theirs}");
+    }
+}
+
+fn cases(name: &str) -> Vec<Case> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/golden/models");
+    let path = format!("{folder}/{name}.jsonl");
+    let lines = std::fs::read_to_string(&path);
+    let lines = lines.unwrap_or_else(|error| panic!("{path}: {error}; run `make models`"));
+    let cases = lines
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap());
+    cases.collect()
+}
+
+#[tokio::test]
+async fn the_weak_model_agrees_with_transformers() {
+    agrees("weak").await;
+}
+
+#[tokio::test]
+async fn the_strong_model_agrees_with_transformers() {
+    agrees("strong").await;
+}
