@@ -15,10 +15,9 @@ use datafusion::logical_expr::utils::format_state_name;
 use datafusion::logical_expr::{Accumulator, AggregateUDFImpl, Documentation, Signature};
 use datafusion_macros::user_doc;
 use faer::Mat;
-use faer::sparse::{SparseColMat, Triplet};
 
 use super::candidates::size;
-use super::singular::right_singular_vectors;
+use super::singular::{Sparse, right_singular_vectors};
 use crate::columns::{Lists, list_of, takes};
 
 #[user_doc(
@@ -208,9 +207,9 @@ impl Factors {
         events.sort_unstable();
         events.dedup();
         let items = seen_items(&events);
-        let (matrix, degrees) = normalised(&events, &items)?;
-        let rank = rank.min(matrix.nrows()).min(matrix.ncols());
-        let vectors = right_singular_vectors(matrix.as_ref(), rank)
+        let (matrix, degrees) = normalised(&events, &items);
+        let (users, columns) = matrix.shape();
+        let vectors = right_singular_vectors(&matrix, rank.min(users).min(columns))
             .map_err(|e| exec_datafusion_err!("factorize: the decomposition failed: {e:?}"))?;
         Ok(Self::scaled(&vectors, &items, &degrees, item_count))
     }
@@ -255,28 +254,23 @@ fn seen_items(events: &[(i64, i64)]) -> Vec<i64> {
 
 /// D_u^-1/2 R D_i^-1/2 over the users and items that occur, and the items' degrees.
 /// `events` are sorted and distinct, `items` are theirs.
-fn normalised(
-    events: &[(i64, i64)],
-    items: &[i64],
-) -> Result<(SparseColMat<usize, f64>, Vec<f64>)> {
+fn normalised(events: &[(i64, i64)], items: &[i64]) -> (Sparse, Vec<f64>) {
     let position = |item: &i64| items.partition_point(|other| other < item);
     let mut degrees = vec![0.0; items.len()];
     for (_, item) in events {
         degrees[position(item)] += 1.0;
     }
-    let mut entries = Vec::with_capacity(events.len());
-    let mut users = 0;
+    let mut matrix = Sparse::new(items.len());
     for of_user in events.chunk_by(|a, b| a.0 == b.0) {
-        for (_, item) in of_user {
+        matrix.push(of_user.iter().map(|(_, item)| {
             let column = position(item);
-            let value = 1.0 / (of_user.len() as f64 * degrees[column]).sqrt();
-            entries.push(Triplet::new(users, column, value));
-        }
-        users += 1;
+            (
+                column,
+                1.0 / (of_user.len() as f64 * degrees[column]).sqrt(),
+            )
+        }));
     }
-    let matrix = SparseColMat::try_new_from_triplets(users, items.len(), &entries)
-        .map_err(|e| exec_datafusion_err!("factorize: the matrix cannot be built: {e:?}"))?;
-    Ok((matrix, degrees))
+    (matrix, degrees)
 }
 
 #[cfg(test)]

@@ -180,10 +180,10 @@ impl Requests<'_> {
                 factors.query_of(self.seen.row(*row), query);
             }
             matmul(
-                &mut scores,
+                scores.as_mut(),
                 Accum::Replace,
                 factors.item,
-                &queries,
+                queries.as_ref(),
                 1.0,
                 Par::Seq,
             );

@@ -24,7 +24,7 @@ use crate::columns::{Lists, list_of, offset, takes};
     sql_example = "```sql\nSELECT sparse_rows(item_index, term, tf * idf, 3883) FROM words;\n```",
     argument(name = "row", description = "BIGINT, from 0 to row_count - 1."),
     argument(name = "term", description = "Text."),
-    argument(name = "weight", description = "DOUBLE, finite."),
+    argument(name = "weight", description = "DOUBLE, finite and not negative."),
     argument(name = "row_count", description = "BIGINT, the same in all rows."),
     related_udf(name = "rank_content")
 )]
@@ -149,8 +149,10 @@ impl Accumulator for Cells {
                     counts.value(i)
                 );
             }
-            if !weight.is_finite() {
-                return exec_err!("sparse_rows: weight {weight} is not a finite number");
+            if !(0.0..f64::INFINITY).contains(&weight) {
+                return exec_err!(
+                    "sparse_rows: {weight} is not a weight; it must be finite and not negative"
+                );
             }
             let term = terms.value(i).to_owned();
             self.cells.push(Cell { row, term, weight });

@@ -1,5 +1,6 @@
 //! What was learnt in each window of time, as a ranker's first argument.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use datafusion::arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, StructArray};
@@ -77,8 +78,8 @@ pub(super) fn field<'a, T: ArrowPrimitiveType>(
 pub(super) fn by_window(
     rows: impl Iterator<Item = usize>,
     windows: &[i64],
-) -> std::collections::BTreeMap<i64, Vec<usize>> {
-    let mut groups = std::collections::BTreeMap::<i64, Vec<usize>>::new();
+) -> BTreeMap<i64, Vec<usize>> {
+    let mut groups = BTreeMap::<i64, Vec<usize>>::new();
     for row in rows {
         groups.entry(windows[row]).or_default().push(row);
     }
