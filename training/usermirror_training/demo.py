@@ -75,7 +75,16 @@ def make_scenarios(binary: Path, work: Path) -> Path:
     commands = (
         ["generate", "movielens", "--to", str(raw), "--users", USERS],
         ["ingest", "movielens", "--from", str(raw)],
-        ["run", "--datasets", "movielens", "--scenarios", SCENARIOS, "--until", "scenarios", *settings],
+        [
+            "run",
+            "--datasets",
+            "movielens",
+            "--scenarios",
+            SCENARIOS,
+            "--until",
+            "scenarios",
+            *settings,
+        ],
     )
     for command in commands:
         whole = [str(binary), "--root", str(lake), *command, "--seed", WORLD_SEED]

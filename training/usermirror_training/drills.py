@@ -1,8 +1,8 @@
 """Retrieval drills: the skill of looking things up, taught before the skill of choosing.
 
-A model of this size does not soon find by itself how to go from a genre or a decade to the letter of
-the option that has it. Short lists with many questions teach it; lists grow longer once the
-answers are right.
+A model of this size does not soon find by itself how to go from a genre or a decade to the
+letter of the option that has it. Short lists with many questions teach it; lists grow longer once
+the answers are right.
 """
 
 from random import Random

@@ -50,7 +50,9 @@ class Scenario:
 def read(path: Path, split: str) -> list[Scenario]:
     """The scenarios of one split, in the order of their ids."""
     columns = ["scenario_id", "split", "truth", "messages"]
-    rows = [row for row in pq.read_table(path, columns=columns).to_pylist() if row["split"] == split]
+    rows = [
+        row for row in pq.read_table(path, columns=columns).to_pylist() if row["split"] == split
+    ]
     rows.sort(key=lambda row: row["scenario_id"])
     if not rows:
         raise ValueError(f"{path} holds no scenario of the split '{split}'")

@@ -28,7 +28,9 @@ def sample(
     texts = [""] * len(prompts)
     for start in range(0, len(order), BATCH):
         rows = order[start : start + BATCH]
-        for row, text in zip(rows, _generate(model, encoder, [prompts[r] for r in rows]), strict=True):
+        for row, text in zip(
+            rows, _generate(model, encoder, [prompts[r] for r in rows]), strict=True
+        ):
             texts[row] = text
     return [texts[start : start + draws] for start in range(0, len(texts), draws)]
 

@@ -71,7 +71,12 @@ def phrases(system: str, films: Iterable[Film]) -> list[str]:
         BLURRED_FACTORS,
     )  # fmt: skip
     words = [word for group in factors for word in group]
-    years = [" (", *(decade[:3] for decade in DECADES), "0s", *(f"{digit}), " for digit in range(10))]
+    years = [
+        " (",
+        *(decade[:3] for decade in DECADES),
+        "0s",
+        *(f"{digit}), " for digit in range(10)),
+    ]
     ratings = [f", rated {rating}/5" for rating in range(1, 6)]
     return [
         system, *PROMPT, *AGES, *OCCUPATIONS, *years, *ratings, *_times(), *LINES, *GENRES,

@@ -35,7 +35,9 @@ def verify(source: Path, target: Path) -> float:
                 expected = model(ids[None, : before + added]).logits[0, -1].numpy()
             largest = max(largest, float(np.abs(logits[row] - expected).max()))
     if largest > TOLERANCE:
-        raise RuntimeError(f"the graph in {target} differs from {source} by {largest:.2g} in a logit")
+        raise RuntimeError(
+            f"the graph in {target} differs from {source} by {largest:.2g} in a logit"
+        )
     return largest
 
 
