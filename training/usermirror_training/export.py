@@ -39,7 +39,18 @@ def _write_config(built: Path, target: Path) -> None:
 def _build(source: Path, built: Path, cache: Path, precision: str, provider: str) -> None:
     """Runs the onnxruntime-genai model builder, offline, in a process of its own."""
     command = [sys.executable, "-m", "onnxruntime_genai.models.builder"]
-    command += ["-i", str(source), "-o", str(built), "-c", str(cache), "-p", precision, "-e", provider]
+    command += [
+        "-i",
+        str(source),
+        "-o",
+        str(built),
+        "-c",
+        str(cache),
+        "-p",
+        precision,
+        "-e",
+        provider,
+    ]
     finished = subprocess.run(command, capture_output=True, text=True, check=False)
     if finished.returncode != 0:
         raise RuntimeError(f"the model builder failed on {source}:\n{finished.stderr[-2000:]}")

@@ -63,7 +63,9 @@ def _gather_before_head(graph: onnx.GraphProto) -> None:
     )
     width = _hidden_size(graph)
     graph.initializer.append(helper.make_tensor("flat_shape", TensorProto.INT64, [2], [-1, width]))
-    flatten = helper.make_node("Reshape", [head.input[0], "flat_shape"], ["hidden_flat"], "/head/flatten")
+    flatten = helper.make_node(
+        "Reshape", [head.input[0], "flat_shape"], ["hidden_flat"], "/head/flatten"
+    )
     gather = helper.make_node(
         "Gather", ["hidden_flat", "logits_indices"], ["hidden_asked"], "/head/gather", axis=0
     )
