@@ -22,7 +22,10 @@ pub async fn export(session: &Session, format: &str, to: &Path) -> Result<usize>
     }
     let script = session.scripts.file(&format!("sql/export/{format}.sql"))?;
     let Some(rows) = script.run(&session.ctx).await? else {
-        return Err(Error::Failed(format!("{}: ends without a query", script.path)));
+        return Err(Error::Failed(format!(
+            "{}: ends without a query",
+            script.path
+        )));
     };
     let count = rows.clone().count().await?;
     let card = card(format, &rows, count);

@@ -7,8 +7,8 @@ use std::path::Path;
 
 use datafusion::arrow::array::{AsArray, RecordBatch};
 use datafusion::arrow::datatypes::Int64Type;
-use datafusion::prelude::{DataFrame, SessionContext};
 use datafusion::common::TableReference;
+use datafusion::prelude::{DataFrame, SessionContext};
 
 use crate::error::{Error, Result};
 use crate::lake::create_schema;
@@ -38,7 +38,10 @@ pub struct Account {
 
 impl Account {
     fn quarantined(&self) -> i64 {
-        let quarantined = self.dropped.iter().filter(|(fate, ..)| fate == "quarantined");
+        let quarantined = self
+            .dropped
+            .iter()
+            .filter(|(fate, ..)| fate == "quarantined");
         quarantined.map(|(.., rows)| rows).sum()
     }
 }
@@ -56,14 +59,19 @@ pub async fn ingest(
 ) -> Result<Vec<Account>> {
     session.scripts.require_dataset(name)?;
     if !from.is_dir() {
-        return Err(Error::Usage(format!("--from {}: not a folder", from.display())));
+        return Err(Error::Usage(format!(
+            "--from {}: not a folder",
+            from.display()
+        )));
     }
     let session = session.sister_over(Some(from.to_owned())).await?;
     enter_schema(&session.ctx, name)?;
 
     let mut accounts = stage_raw(&session, name).await?;
     for (table, _) in TABLES {
-        let script = session.scripts.file(&format!("datasets/{name}/{table}.sql"))?;
+        let script = session
+            .scripts
+            .file(&format!("datasets/{name}/{table}.sql"))?;
         script.run(&session.ctx).await?;
         accounts.push(account(&session.ctx, table).await?);
     }
@@ -74,7 +82,10 @@ pub async fn ingest(
     for (table, order) in TABLES {
         write_table(&session, name, table, order).await?;
     }
-    for account in accounts.iter().filter(|account| account.table.starts_with("raw_")) {
+    for account in accounts
+        .iter()
+        .filter(|account| account.table.starts_with("raw_"))
+    {
         let staged = staged_name(name, &account.table);
         session.lake.remove(&session.ctx, &staged).await?;
     }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::catalog::MemorySchemaProvider;
+use datafusion::common::TableReference;
 use datafusion::datasource::file_format::parquet::ParquetFormat;
 use datafusion::datasource::listing::{
     ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl,
@@ -17,7 +18,6 @@ use datafusion::parquet::arrow::AsyncArrowWriter;
 use datafusion::parquet::basic::{Compression, ZstdLevel};
 use datafusion::parquet::file::properties::WriterProperties;
 use datafusion::prelude::{SessionContext, col};
-use datafusion::common::TableReference;
 use futures::{StreamExt, TryStreamExt};
 use object_store::buffered::BufWriter;
 use object_store::path::Path;
@@ -124,7 +124,11 @@ impl Lake {
     /// Fails when the table is missing.
     pub async fn version(&self, table: &TableReference) -> Result<String> {
         let meta = self.store.head(&self.path(table)).await?;
-        Ok(format!("{}-{}", meta.last_modified.timestamp_micros(), meta.size))
+        Ok(format!(
+            "{}-{}",
+            meta.last_modified.timestamp_micros(),
+            meta.size
+        ))
     }
 
     /// Removes `table` from the lake and from `ctx`.
@@ -211,8 +215,7 @@ async fn write_parquet(
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
         .build();
     let failed = |e| Error::Query(datafusion::error::DataFusionError::from(e));
-    let mut writer =
-        AsyncArrowWriter::try_new(upload, schema, Some(properties)).map_err(failed)?;
+    let mut writer = AsyncArrowWriter::try_new(upload, schema, Some(properties)).map_err(failed)?;
     while let Some(batch) = stream.next().await {
         writer.write(&batch?).await.map_err(failed)?;
     }

@@ -6,8 +6,8 @@ use datafusion::arrow::array::{
     Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
 };
 use datafusion::arrow::datatypes::{DataType, Field, Schema, TimeUnit};
-use datafusion::prelude::{col, lit};
 use datafusion::common::TableReference;
+use datafusion::prelude::{col, lit};
 use serde_json::json;
 
 use crate::error::Result;
@@ -45,7 +45,10 @@ pub async fn record(session: &Session, entry: &Entry) -> Result<()> {
         Err(_) => row,
     };
     // The old file is read to its end before the new one replaces it.
-    let batches = all.sort(vec![col("ended_at").sort(true, false)])?.collect().await?;
+    let batches = all
+        .sort(vec![col("ended_at").sort(true, false)])?
+        .collect()
+        .await?;
     let stream = session.ctx.read_batches(batches)?.execute_stream().await?;
     session
         .lake
@@ -126,5 +129,7 @@ fn row(session: &Session, entry: &Entry) -> Result<RecordBatch> {
 fn now_micros() -> i64 {
     std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
-        .map_or(0, |since| i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+        .map_or(0, |since| {
+            i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+        })
 }

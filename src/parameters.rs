@@ -116,7 +116,11 @@ const DEFINITIONS: &[Definition] = &[
         Value::Integer(64),
         "singular vectors of the collaborative ranker",
     ),
-    parameter("draws", Value::Integer(10), "decisions per model and scenario"),
+    parameter(
+        "draws",
+        Value::Integer(10),
+        "decisions per model and scenario",
+    ),
     parameter(
         "pairs",
         Value::Integer(10_000),
@@ -193,7 +197,10 @@ impl Parameters {
 
 impl VarProvider for Parameters {
     fn get_value(&self, names: Vec<String>) -> Result<ScalarValue> {
-        match names.first().and_then(|name| self.get(name.trim_start_matches('@'))) {
+        match names
+            .first()
+            .and_then(|name| self.get(name.trim_start_matches('@')))
+        {
             Some(value) => Ok(value),
             None => plan_err!("no parameter {}", names.join(".")),
         }

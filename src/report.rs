@@ -22,7 +22,10 @@ pub async fn print(session: &Session) -> Result<()> {
         let is_text = batches.iter().all(|batch| batch.num_columns() == 1);
         if !is_text {
             println!("\n{}", script.comment());
-            println!("{}", pretty_format_batches(&batches).map_err(DataFusionError::from)?);
+            println!(
+                "{}",
+                pretty_format_batches(&batches).map_err(DataFusionError::from)?
+            );
             continue;
         }
         for batch in &batches {

@@ -151,7 +151,9 @@ impl Scripts {
                     inner => root.get_dir(inner),
                 };
                 let entries = dir.ok_or_else(|| missing(folder))?.entries();
-                let names = entries.iter().filter_map(|entry| entry.path().file_name()?.to_str());
+                let names = entries
+                    .iter()
+                    .filter_map(|entry| entry.path().file_name()?.to_str());
                 names.map(|name| format!("{folder}/{name}")).collect()
             }
         };

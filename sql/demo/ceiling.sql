@@ -1,32 +1,39 @@
 -- How good a simulator of the demo world could be: on the held-out scenarios, the share
--- (in %) that the generator's own policy would get right if it always took the option of
--- highest utility; beside it, always taking the item that most users interacted with.
--- Needs the tables `policy_users` and `policy_items` that `usermirror generate` writes.
+-- (in %) that is right if one always takes the option that the world's own rule of choice
+-- values most, knowing taste, mood and quality; beside it, always taking the item that
+-- most users chose. Needs the tables `policy_users`, `policy_items` and `policy_events`
+-- that `usermirror generate` writes.
 WITH shown AS (
-    SELECT scenario_id, user_id, item_id AS chosen, choice_count, unnest(exposure) AS item_id
-    FROM scenarios
-    WHERE split = 'eval'
+    SELECT
+        s.scenario_id,
+        s.user_id,
+        s.item_id AS chosen,
+        s.choice_count,
+        CAST(e.mood AS BIGINT) AS mood,
+        unnest(s.exposure) AS item_id
+    FROM scenarios AS s
+    JOIN policy_events AS e
+        ON CAST(e.user AS TEXT) = s.user_id AND CAST(e.item AS TEXT) = s.item_id
+    WHERE s.split = 'eval'
 ),
 tastes AS (
-    SELECT CAST(user AS TEXT) AS user_id, genre, taste
-    FROM (
-        SELECT user, unnest(taste) AS taste, unnest(generate_series(1, cardinality(taste))) AS genre
-        FROM policy_users
-    )
+    SELECT
+        CAST(user AS TEXT) AS user_id,
+        unnest(taste) AS taste,
+        unnest(generate_series(1, cardinality(taste))) AS genre
+    FROM policy_users
 ),
 weights AS (
-    SELECT CAST(item AS TEXT) AS item_id, quality, genre, weight
-    FROM (
-        SELECT
-            item,
-            quality,
-            unnest(genre_weights) AS weight,
-            unnest(generate_series(1, cardinality(genre_weights))) AS genre
-        FROM policy_items
-    )
+    SELECT
+        CAST(item AS TEXT) AS item_id,
+        CAST(year AS BIGINT) / 10 * 10 AS decade,
+        quality,
+        unnest(genre_weights) AS weight,
+        unnest(generate_series(1, cardinality(genre_weights))) AS genre
+    FROM policy_items
 ),
 popularity AS (
-    SELECT item_id, count(*) AS events FROM movielens.interactions GROUP BY item_id
+    SELECT CAST(item AS TEXT) AS item_id, count(*) AS events FROM policy_events GROUP BY item
 ),
 valued AS (
     SELECT
@@ -34,7 +41,9 @@ valued AS (
         s.chosen,
         s.choice_count,
         s.item_id,
-        sum(t.taste * w.weight) + 0.3 * max(w.quality) AS utility,
+        4.0 * sum(t.taste * w.weight)
+            + 9.0 * max(CASE WHEN w.decade = s.mood THEN 1.0 ELSE 0.0 END)
+            + 0.2 * max(w.quality) AS utility,
         coalesce(max(p.events), 0) AS events
     FROM shown AS s
     JOIN weights AS w ON w.item_id = s.item_id

@@ -34,7 +34,11 @@ impl Arguments {
         let files = generate(&session, &self.dataset, &world, &self.to).await?;
         for (file, lines) in files {
             let path = self.to.join(file);
-            println!("{:>12} lines in {}", HumanCount(lines).to_string(), path.display());
+            println!(
+                "{:>12} lines in {}",
+                HumanCount(lines).to_string(),
+                path.display()
+            );
         }
         let odds = world.odds(5);
         println!(

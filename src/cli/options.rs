@@ -17,7 +17,13 @@ use crate::session::Session;
 #[derive(Debug, Args)]
 pub struct Global {
     /// Where the tables are: a folder or s3://bucket/prefix
-    #[arg(long, global = true, value_name = "DIR", env = "USERMIRROR_ROOT", default_value = "./lake")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        env = "USERMIRROR_ROOT",
+        default_value = "./lake"
+    )]
     pub root: String,
     /// A folder with sql/ and datasets/ to use in place of the built-in files
     #[arg(long, global = true, value_name = "DIR", env = "USERMIRROR_HOME")]

@@ -26,11 +26,16 @@ pub async fn run(session: &Session, print: &mut PrintOptions) -> Result<()> {
         // The first session has none yet.
         editor.load_history(file).ok();
     }
-    println!("usermirror over {}. \\? for help, \\q to leave.", session.lake.location());
+    println!(
+        "usermirror over {}. \\? for help, \\q to leave.",
+        session.lake.location()
+    );
     loop {
         match editor.readline("> ") {
             Ok(line) => {
-                editor.add_history_entry(line.trim_end()).map_err(terminal)?;
+                editor
+                    .add_history_entry(line.trim_end())
+                    .map_err(terminal)?;
                 if !answer(session, print, &line).await {
                     break;
                 }

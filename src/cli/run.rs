@@ -19,7 +19,12 @@ Other parameters for --set: usermirror sql -c \"SELECT name, value, description 
 information_schema.df_settings WHERE name LIKE 'usermirror.%'\"")]
 pub struct Arguments {
     /// Datasets to build from, already ingested
-    #[arg(long, value_name = "A,B", value_delimiter = ',', default_value = "movielens")]
+    #[arg(
+        long,
+        value_name = "A,B",
+        value_delimiter = ',',
+        default_value = "movielens"
+    )]
     datasets: Vec<String>,
     /// Scenarios sampled from each dataset [default: 1024]
     #[arg(long, value_name = "N")]
@@ -111,7 +116,10 @@ fn check_lengths(parameters: &crate::parameters::Parameters) -> Result<()> {
         Some(datafusion::scalar::ScalarValue::Int64(Some(value))) => value,
         _ => 0,
     };
-    for (low, high) in [("choices_min", "choices_max"), ("eval_choices", "eval_choices")] {
+    for (low, high) in [
+        ("choices_min", "choices_max"),
+        ("eval_choices", "eval_choices"),
+    ] {
         if number(low) < 2 || number(high) > 26 || number(low) > number(high) {
             return Err(Error::Usage(format!(
                 "{low}={} and {high}={}: an exposure has 2 to 26 options, one a letter from A to Z",

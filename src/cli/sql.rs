@@ -96,7 +96,11 @@ impl Arguments {
         PrintOptions {
             format: self.format.unwrap_or(usual).into(),
             quiet: !self.is_shell(),
-            maxrows: if self.is_shell() { MaxRows::Limited(100) } else { MaxRows::Unlimited },
+            maxrows: if self.is_shell() {
+                MaxRows::Limited(100)
+            } else {
+                MaxRows::Unlimited
+            },
             color: terminal,
             instrumented_registry: session.stores.clone(),
         }

@@ -50,7 +50,9 @@ pub async fn generate(
     for (name, batch) in &tables {
         register(ctx, name, batch)?;
     }
-    let script = session.scripts.file(&format!("datasets/{dataset}/demo.sql"))?;
+    let script = session
+        .scripts
+        .file(&format!("datasets/{dataset}/demo.sql"))?;
     script.run(ctx).await?;
 
     std::fs::create_dir_all(to).map_err(|e| Error::file(to, e))?;
@@ -118,7 +120,8 @@ async fn write_policy(ctx: &SessionContext, to: &Path) -> Result<()> {
         }
         let options = DataFrameWriteOptions::new().with_single_file_output(true);
         let rows = ctx.table(table).await?;
-        rows.write_parquet(&path.to_string_lossy(), options, None).await?;
+        rows.write_parquet(&path.to_string_lossy(), options, None)
+            .await?;
     }
     Ok(())
 }

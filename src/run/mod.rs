@@ -10,9 +10,9 @@ mod steps;
 use std::sync::Arc;
 use std::time::Instant;
 
+use datafusion::common::TableReference;
 use datafusion::datasource::MemTable;
 use datafusion::prelude::{DataFrame, col};
-use datafusion::common::TableReference;
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
@@ -123,7 +123,11 @@ impl Job<'_> {
         }
         for (name, value) in session.parameters.values() {
             // A parameter that no file of the step names cannot change its result.
-            if self.scripts.iter().any(|script| script.text.contains(&format!("@{name}"))) {
+            if self
+                .scripts
+                .iter()
+                .any(|script| script.text.contains(&format!("@{name}")))
+            {
                 parts.push(format!("{name}={value}"));
             }
         }

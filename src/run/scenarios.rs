@@ -1,9 +1,9 @@
 //! Builds `scenarios` from the tables of one or more datasets.
 
 use datafusion::arrow::array::RecordBatch;
+use datafusion::common::TableReference;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::scalar::ScalarValue;
-use datafusion::common::TableReference;
 
 use super::{Job, check, hold};
 use crate::error::{Error, Result};
@@ -58,14 +58,19 @@ async fn build_one(session: &Session, dataset: &str) -> Result<Vec<RecordBatch>>
         scenarios = script.run(ctx).await?;
     }
     let Some(scenarios) = scenarios else {
-        return Err(Error::Failed("sql/scenarios ends without a query".to_owned()));
+        return Err(Error::Failed(
+            "sql/scenarios ends without a query".to_owned(),
+        ));
     };
     let scenarios = hold(&session, TABLE, scenarios).await?;
     if scenarios.clone().count().await? == 0 {
         return Err(Error::Failed(format!(
             "{dataset}: no interaction has {} earlier ones of the same user; ingest more of the \
              log, or lower earlier_min",
-            session.parameters.get("earlier_min").unwrap_or(ScalarValue::Null)
+            session
+                .parameters
+                .get("earlier_min")
+                .unwrap_or(ScalarValue::Null)
         )));
     }
     check(&session, "sql/checks/scenarios").await?;
@@ -74,18 +79,25 @@ async fn build_one(session: &Session, dataset: &str) -> Result<Vec<RecordBatch>>
 
 async fn write(session: &Session, built: Vec<RecordBatch>) -> Result<u64> {
     let Some(first) = built.first() else {
-        return Err(Error::Usage("name at least one dataset with --datasets".to_owned()));
+        return Err(Error::Usage(
+            "name at least one dataset with --datasets".to_owned(),
+        ));
     };
     let stream = RecordBatchStreamAdapter::new(
         first.schema(),
         futures::stream::iter(built.into_iter().map(Ok)),
     );
     let table = TableReference::bare(TABLE);
-    session.lake.write(&session.ctx, &table, Box::pin(stream)).await
+    session
+        .lake
+        .write(&session.ctx, &table, Box::pin(stream))
+        .await
 }
 
 fn prompt_script(session: &Session, dataset: &str) -> Result<Script> {
-    session.scripts.file(&format!("datasets/{dataset}/prompt.sql"))
+    session
+        .scripts
+        .file(&format!("datasets/{dataset}/prompt.sql"))
 }
 
 async fn require_ingested(session: &Session, dataset: &str) -> Result<()> {

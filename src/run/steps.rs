@@ -64,14 +64,18 @@ async fn single(
     let job = Job {
         step: script.stem(),
         output: script.stem(),
-        inputs: inputs.iter().map(|name| TableReference::bare(*name)).collect(),
+        inputs: inputs
+            .iter()
+            .map(|name| TableReference::bare(*name))
+            .collect(),
         scripts: std::slice::from_ref(script),
         models,
     };
     job.perform(session, async || {
-        let query = script.run(&session.ctx).await?.ok_or_else(|| {
-            Error::Failed(format!("{}: ends without a query", script.path))
-        })?;
+        let query = script
+            .run(&session.ctx)
+            .await?
+            .ok_or_else(|| Error::Failed(format!("{}: ends without a query", script.path)))?;
         write(session, script.stem(), query).await
     })
     .await
@@ -89,7 +93,10 @@ async fn write(
 
 fn strategy(session: &Session, select: &str) -> Result<Script> {
     let strategies = session.scripts.folder("sql/select")?;
-    let names: Vec<_> = strategies.iter().map(|script| script.stem().to_owned()).collect();
+    let names: Vec<_> = strategies
+        .iter()
+        .map(|script| script.stem().to_owned())
+        .collect();
     strategies
         .into_iter()
         .find(|script| script.stem() == select)

@@ -28,10 +28,20 @@ async fn golden(folder: &Path) -> Session {
     ] {
         session.ctx.sql(sql).await.unwrap();
     }
-    let script = session.scripts.file("sql/distill/10_uncertainty.sql").unwrap();
+    let script = session
+        .scripts
+        .file("sql/distill/10_uncertainty.sql")
+        .unwrap();
     let uncertainty = script.run(&session.ctx).await.unwrap().unwrap();
-    session.ctx.register_table("uncertainty", uncertainty.into_view()).unwrap();
-    for file in ["distill/20_pairs", "select/uncertainty", "distill/30_quotas"] {
+    session
+        .ctx
+        .register_table("uncertainty", uncertainty.into_view())
+        .unwrap();
+    for file in [
+        "distill/20_pairs",
+        "select/uncertainty",
+        "distill/30_quotas",
+    ] {
         let script = session.scripts.file(&format!("sql/{file}.sql")).unwrap();
         script.run(&session.ctx).await.unwrap();
     }
@@ -85,7 +95,10 @@ async fn quotas_add_up_and_starve_no_stratum() {
         session.parameters.set("pairs", &pairs.to_string()).unwrap();
         let total = rows(&session, "SELECT sum(quota) FROM quotas").await;
         assert_eq!(total, [[pairs.min(997).to_string()]]);
-        let check = session.scripts.file("sql/checks/distill/quotas_add_up.sql").unwrap();
+        let check = session
+            .scripts
+            .file("sql/checks/distill/quotas_add_up.sql")
+            .unwrap();
         let offending = check.run(&session.ctx).await.unwrap().unwrap();
         assert_eq!(offending.count().await.unwrap(), 0, "{pairs} pairs");
     }

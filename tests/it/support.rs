@@ -13,9 +13,14 @@ use usermirror::session::Session;
 
 /// A session over the lake in `folder`, without models.
 pub async fn session(folder: &Path) -> Session {
+    session_with(folder, Scripts::default()).await
+}
+
+/// Such a session with SQL files of its own.
+pub async fn session_with(folder: &Path, scripts: Scripts) -> Session {
     let lake = Lake::open(&folder.to_string_lossy()).unwrap();
     let opener = Arc::new(OnnxOpener::new(None));
-    Session::open(lake, Scripts::default(), Parameters::default(), opener)
+    Session::open(lake, scripts, Parameters::default(), opener)
         .await
         .unwrap()
 }
@@ -37,7 +42,12 @@ pub fn texts(batches: &[RecordBatch]) -> Vec<Vec<String>> {
             .map(|column| ArrayFormatter::try_new(column, &options).unwrap())
             .collect();
         for row in 0..batch.num_rows() {
-            rows.push(columns.iter().map(|column| column.value(row).to_string()).collect());
+            rows.push(
+                columns
+                    .iter()
+                    .map(|column| column.value(row).to_string())
+                    .collect(),
+            );
         }
     }
     rows
