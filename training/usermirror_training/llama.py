@@ -6,7 +6,7 @@ import torch
 from tokenizers import Tokenizer
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from . import circuit
+from . import circuit, sentences
 from .tokenizer import END, LETTERS, PAD
 
 CONTEXT = 1024
@@ -45,5 +45,6 @@ def create(shape: Shape, tokenizer: Tokenizer, seed: int) -> LlamaForCausalLM:
         )
     )
     letters = [tokenizer.token_to_id(letter) for letter in LETTERS]
-    circuit.wire(model, letters, torch.Generator().manual_seed(seed))
+    features = [tokenizer.token_to_id(feature) for feature in sentences.FEATURES]
+    circuit.wire(model, letters, features, torch.Generator().manual_seed(seed))
     return model
