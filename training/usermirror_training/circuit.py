@@ -5,10 +5,10 @@ words to its letter and then find the right words again. Gradient descent takes 
 that two-step circuit from nothing, since neither step pays without the other. So the model is
 born with it:
 
-* in the first layer, some heads of every token look at the nearest letter before it and carry its
-  identity over (*binding*);
-* in the later layers, half of the heads look at earlier copies of their own token and read which
-  letter was bound to them (*matching*);
+* in the first layer, some heads of every token look at the nearest letter before it, unless a stop
+  token lies between, and carry its identity over (*binding*);
+* in the later layers, half of the heads of a genre or decade look at earlier copies of it and
+  read which letter was bound to them, copies bound to none being left aside (*matching*);
 * from the third layer on, some heads look at the nearest genre or decade before them and take
   over the letter that was found there (*relaying*), so that it can be written some words later.
 
@@ -27,8 +27,10 @@ EMBEDDING_SPREAD = 0.5
 FINAL_NORM = 0.2
 BINDING_HEADS = 2
 RELAYING_HEADS = 2
-NEAREST_GAIN = 1.15
-MATCHING_GAIN = 2.2
+BINDING_GAIN = 1.15
+RELAYING_GAIN = 2.5
+MATCHING_GAIN = 1.8
+BOUND_GAIN = 1.0
 
 NEAREST = (2, 3)
 """Rotary frequencies (0.1 and 0.03 a token at head size 16) whose sum falls with the distance
@@ -38,45 +40,56 @@ POSITION_FREE = 2
 
 
 @dataclass(frozen=True)
+class Kinds:
+    """Ids of the tokens that the circuit treats alike."""
+
+    letters: Sequence[int]
+    features: Sequence[int]
+    """Genres and decades."""
+    stops: Sequence[int]
+    """What ends a list of options."""
+
+
+@dataclass(frozen=True)
 class _Directions:
     """Directions of the embedding space, each of length 1 and orthogonal to the others.
 
     A head can look for a position or for a kind of token only along a direction that the tokens
-    have in common: `shared` is in all of them, `letter` and `feature` in those of one kind.
+    have in common: `shared` is in all of them, `feature` in genres and decades, `anchor` in
+    letters and stops, `letter` in letters alone.
     """
 
     shared: Tensor
-    letter: Tensor
     feature: Tensor
+    anchor: Tensor
+    letter: Tensor
 
     def without(self, rows: Tensor) -> Tensor:
         """`rows` made blind to these directions."""
-        for direction in (self.shared, self.letter, self.feature):
+        for direction in (self.shared, self.feature, self.anchor, self.letter):
             rows = rows - torch.outer(rows @ direction, direction)
         return rows
 
 
 def wire(
     model: LlamaForCausalLM,
-    letters: Sequence[int],
-    features: Sequence[int],
+    kinds: Kinds,
     generator: torch.Generator,
 ) -> None:
-    """Initialises all weights of `model`.
-
-    `letters` are the ids of the letter tokens, `features` those of the genres and decades.
-    """
+    """Initialises all weights of `model`, which has three layers or more."""
     with torch.no_grad():
         _start_small(model, generator)
         embeddings = model.model.embed_tokens.weight
-        directions = _mark_embeddings(embeddings, letters, features, generator)
+        directions = _mark_embeddings(embeddings, kinds, generator)
         size = model.config.head_dim
         basis = _orthonormal(model.config.hidden_size, generator)
         identities = basis[: BINDING_HEADS * size].view(BINDING_HEADS, size, -1)
         identities = torch.stack([directions.without(rows) for rows in identities])
+        # One row reads that it is a letter at all: its carrier tells which tokens are bound.
+        identities[0, 0] = directions.letter
         carriers = basis[BINDING_HEADS * size : 2 * BINDING_HEADS * size].view_as(identities)
         _bind(model, identities, carriers, directions)
-        _match(model, identities, carriers, directions, generator)
+        _match(model, identities, carriers, directions, kinds.features, generator)
         _relay(model, identities, directions)
 
 
@@ -91,28 +104,24 @@ def _start_small(model: LlamaForCausalLM, generator: torch.Generator) -> None:
     model.model.norm.weight.fill_(FINAL_NORM)
 
 
-def _mark_embeddings(
-    embeddings: Tensor,
-    letters: Sequence[int],
-    features: Sequence[int],
-    generator: torch.Generator,
-) -> _Directions:
-    """Adds one direction to all tokens, one to the letters and one to the features."""
-    three = _orthonormal(embeddings.shape[1], generator)[:3]
+def _mark_embeddings(embeddings: Tensor, kinds: Kinds, generator: torch.Generator) -> _Directions:
+    """Adds to each token the directions of its kinds."""
+    directions = _Directions(*_orthonormal(embeddings.shape[1], generator)[:4])
     length = EMBEDDING_SPREAD * embeddings.shape[1] ** 0.5
-    embeddings += length * three[0]
-    embeddings[list(letters)] += length * three[1]
-    embeddings[list(features)] += length * three[2]
-    return _Directions(*three)
+    embeddings += length * directions.shared
+    embeddings[list(kinds.features)] += length * directions.feature
+    embeddings[[*kinds.letters, *kinds.stops]] += length * directions.anchor
+    embeddings[list(kinds.letters)] += length * directions.letter
+    return directions
 
 
 def _bind(
     model: LlamaForCausalLM, identities: Tensor, carriers: Tensor, directions: _Directions
 ) -> None:
-    """First layer: every token looks at the nearest letter and carries its identity."""
+    """First layer: every token looks at the nearest letter or stop and carries its identity."""
     attention = model.model.layers[0].self_attn
     for head in range(BINDING_HEADS):
-        rows = _look_at_nearest(attention, head, directions.letter, directions.shared)
+        rows = _look_at_nearest(attention, head, directions.anchor, directions.shared, BINDING_GAIN)
         attention.v_proj.weight[rows] = identities[head]
         attention.o_proj.weight[:, rows] = carriers[head].T
 
@@ -122,19 +131,25 @@ def _match(
     identities: Tensor,
     carriers: Tensor,
     directions: _Directions,
+    features: Sequence[int],
     generator: torch.Generator,
 ) -> None:
-    """Later layers: half of the heads look for their own token and read the letter bound to it."""
-    size, width = model.config.head_dim, model.config.hidden_size
+    """Later layers: half of the heads look for a feature's copies and read the letter bound."""
+    embeddings = model.model.embed_tokens.weight[list(features)]
+    span = torch.linalg.qr(directions.without(embeddings).T)[0].T
+    size, count = model.config.head_dim, len(features)
     slow = torch.arange(size) % (size // 2) >= POSITION_FREE
     for layer in model.model.layers[1:]:
         attention = layer.self_attn
         for head in range(model.config.num_attention_heads // 2):
             rows = slice(head * size, (head + 1) * size)
-            own = MATCHING_GAIN * width**-0.5 * torch.randn(size, width, generator=generator)
-            own = directions.without(own * slow[:, None])
+            mixed = torch.randn(size, count, generator=generator) * slow[:, None]
+            own = MATCHING_GAIN * count**-0.5 * mixed @ span
             attention.q_proj.weight[rows] = own
             attention.k_proj.weight[rows] = own
+            # Copies bound to no letter, such as the history's, have nothing to tell.
+            attention.q_proj.weight[rows][-1] = BOUND_GAIN * directions.shared
+            attention.k_proj.weight[rows][-1] = BOUND_GAIN * carriers[0, 0]
             attention.v_proj.weight[rows] = carriers[head % BINDING_HEADS]
             attention.o_proj.weight[:, rows] = identities[head % BINDING_HEADS].T
 
@@ -146,17 +161,21 @@ def _relay(model: LlamaForCausalLM, identities: Tensor, directions: _Directions)
         for index in range(RELAYING_HEADS):
             head = heads - RELAYING_HEADS + index
             attention = layer.self_attn
-            rows = _look_at_nearest(attention, head, directions.feature, directions.shared)
+            rows = _look_at_nearest(
+                attention, head, directions.feature, directions.shared, RELAYING_GAIN
+            )
             attention.v_proj.weight[rows] = identities[index]
             attention.o_proj.weight[:, rows] = identities[index].T
 
 
-def _look_at_nearest(attention: LlamaAttention, head: int, kind: Tensor, shared: Tensor) -> slice:
+def _look_at_nearest(
+    attention: LlamaAttention, head: int, kind: Tensor, shared: Tensor, gain: float
+) -> slice:
     """Points a head at the nearest token of one kind; returns the head's rows of the weights."""
     size = attention.head_dim
     rows = slice(head * size, (head + 1) * size)
     towards = torch.zeros(size)
-    towards[list(NEAREST)] = NEAREST_GAIN * len(NEAREST) ** -0.5
+    towards[list(NEAREST)] = gain * len(NEAREST) ** -0.5
     attention.q_proj.weight[rows] = torch.outer(towards, shared)
     attention.k_proj.weight[rows] = torch.outer(towards, kind)
     return rows
