@@ -44,9 +44,7 @@ class Encoder:
         self.letters = torch.tensor([tokenizer.token_to_id(letter) for letter in LETTERS])
         self.weights = torch.ones(tokenizer.get_vocab_size())
         self.weights[self.letters] = LETTER_WEIGHT
-        features = [
-            tokenizer.token_to_id(word) for word in (*say.GENRES, *(d[:3] for d in say.DECADES))
-        ]
+        features = [tokenizer.token_to_id(feature) for feature in say.FEATURES]
         self.weights[features] = FEATURE_WEIGHT
 
     def prompt(self, messages: list[dict[str, str]]) -> list[int]:

@@ -6,8 +6,8 @@ import torch
 from tokenizers import Tokenizer
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from . import circuit
-from .tokenizer import END, LETTERS, PAD
+from . import circuit, sentences
+from .tokenizer import END, LETTERS, PAD, START
 
 CONTEXT = 1024
 
@@ -44,6 +44,10 @@ def create(shape: Shape, tokenizer: Tokenizer, seed: int) -> LlamaForCausalLM:
             pad_token_id=tokenizer.token_to_id(PAD),
         )
     )
-    letters = [tokenizer.token_to_id(letter) for letter in LETTERS]
-    circuit.wire(model, letters, torch.Generator().manual_seed(seed))
+    kinds = circuit.Kinds(
+        letters=[tokenizer.token_to_id(letter) for letter in LETTERS],
+        features=[tokenizer.token_to_id(feature) for feature in sentences.FEATURES],
+        stops=[*tokenizer.encode("\n").ids, tokenizer.token_to_id(START)],
+    )
+    circuit.wire(model, kinds, torch.Generator().manual_seed(seed))
     return model

@@ -14,6 +14,8 @@ GENRES = (
     "Western",
 )  # fmt: skip
 DECADES = tuple(f"{decade}s" for decade in range(1920, 2000, 10))
+FEATURES = (*GENRES, *(decade[:3] for decade in DECADES))
+"""The tokens that say what a film is: genres, and the first three digits of its year."""
 
 CURIOUS = (
     "The last film was from the {last}, so now I am curious about the {decade}",
@@ -27,7 +29,7 @@ BORED = ("I am bored tonight", "It is a quiet evening", "I have some free time")
 SHOWS_DECADE = ("[{letter}] {title} is from the {decade}", "I see [{letter}] from the {decade}")
 SHOWS_GENRE = ("[{letter}] {title} is {genres}", "I see [{letter}], which is {genres}")
 HINTS_DECADE = ("One of them is from the {decade}",)
-INSTEAD = ("None is from the {decade}, but [{letter}] is {genres}",)
+INSTEAD = ("None is from the {decade}, so I look for {genre} and see [{letter}]",)
 BLURRED = ("They all look alike", "Several options look fine", "Nothing stands out")
 
 NEXT_STEP = ("It goes on where I stopped", "It is the next step for me")
