@@ -8,9 +8,10 @@ use usermirror::cli::Cli;
 #[tokio::main]
 async fn main() -> ExitCode {
     let cli = Cli::parse();
+    let leaves_on_interrupt = !cli.is_shell();
     let finished = tokio::select! {
         finished = cli.execute() => finished,
-        _ = tokio::signal::ctrl_c() => {
+        _ = tokio::signal::ctrl_c(), if leaves_on_interrupt => {
             eprintln!("interrupted; finished tables stay, the same command goes on from there");
             return ExitCode::from(130);
         }

@@ -1,10 +1,12 @@
 //! What a person sees of long work: a spinner on a terminal, nothing in a pipe, and one
 //! line per finished step on standard error.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
+use usermirror_udfs::llm::progress::{Progress, Step as ModelStep};
 
 static QUIET: AtomicBool = AtomicBool::new(false);
 
@@ -41,9 +43,9 @@ impl Step {
         }
     }
 
-    /// Replaces the text beside the spinner.
-    pub fn say(&self, text: String) {
-        self.spinner.set_message(text);
+    /// The spinner, for others to write beside it.
+    pub fn spinner(&self) -> ProgressBar {
+        self.spinner.clone()
     }
 
     /// Ends the step with the number of rows it made.
@@ -57,6 +59,44 @@ impl Step {
         if !QUIET.load(Ordering::Relaxed) {
             let seconds = self.started.elapsed().as_secs_f64();
             eprintln!("{:<38} {remark:>18} {seconds:>9.2} s", self.name);
+        }
+    }
+}
+
+/// Counts what models do for the step that is running, and shows it beside its spinner.
+#[derive(Default)]
+pub struct ModelWatch {
+    rows: AtomicU64,
+    tokens: AtomicU64,
+    shown: Mutex<Option<(ProgressBar, Instant)>>,
+}
+
+impl ModelWatch {
+    /// Starts to count from nothing and to show beside `spinner`.
+    pub fn show(&self, spinner: ProgressBar) {
+        self.rows.store(0, Ordering::Relaxed);
+        self.tokens.store(0, Ordering::Relaxed);
+        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        *shown = Some((spinner, Instant::now()));
+    }
+}
+
+impl Progress for ModelWatch {
+    fn advance(&self, step: &ModelStep<'_>) {
+        let rows = 1 + self.rows.fetch_add(1, Ordering::Relaxed);
+        let new = step.usage.generated_tokens as u64;
+        let tokens = new + self.tokens.fetch_add(new, Ordering::Relaxed);
+        let shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((spinner, since)) = shown.as_ref() {
+            let rate = tokens as f64 / since.elapsed().as_secs_f64().max(1e-3);
+            spinner.set_message(format!(
+                "{} by {}: {} rows, {} tokens, {} tokens/s",
+                step.function,
+                step.model,
+                HumanCount(rows),
+                HumanCount(tokens),
+                HumanCount(rate as u64)
+            ));
         }
     }
 }

@@ -11,11 +11,13 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion_cli::object_storage::instrumented::InstrumentedObjectStoreRegistry;
 use usermirror_udfs::llm::catalog::Open;
 use usermirror_udfs::llm::models::Models;
+use usermirror_udfs::llm::progress::Observer;
 use usermirror_udfs::{llm, raw};
 
 use crate::error::Result;
 use crate::lake::Lake;
 use crate::parameters::Parameters;
+use crate::progress::ModelWatch;
 use crate::scripts::Scripts;
 
 /// A SQL session over a lake.
@@ -33,6 +35,8 @@ pub struct Session {
     pub models: Arc<Models>,
     /// What opens models.
     opener: Arc<dyn Open>,
+    /// What the models are doing, for people to see.
+    pub watch: Arc<ModelWatch>,
     /// The store registry, which the REPL's commands inspect.
     pub stores: Arc<InstrumentedObjectStoreRegistry>,
 }
@@ -48,8 +52,8 @@ impl Session {
         parameters: Parameters,
         opener: Arc<dyn Open>,
     ) -> Result<Self> {
-        let models = Arc::default();
-        Self::build(lake, scripts, parameters, models, opener, None).await
+        let shared = (Arc::default(), Arc::default());
+        Self::build(lake, scripts, parameters, shared, opener, None).await
     }
 
     /// A sister session, with the same lake, parameters and models but relations of
@@ -70,7 +74,7 @@ impl Session {
             self.lake.clone(),
             self.scripts.clone(),
             self.parameters.clone(),
-            Arc::clone(&self.models),
+            (Arc::clone(&self.models), Arc::clone(&self.watch)),
             Arc::clone(&self.opener),
             raw_root,
         )
@@ -81,7 +85,7 @@ impl Session {
         lake: Lake,
         scripts: Scripts,
         parameters: Parameters,
-        models: Arc<Models>,
+        (models, watch): (Arc<Models>, Arc<ModelWatch>),
         opener: Arc<dyn Open>,
         raw_root: Option<PathBuf>,
     ) -> Result<Self> {
@@ -94,6 +98,7 @@ impl Session {
             .build_arc()?;
         let config = SessionConfig::from_env()?
             .with_information_schema(true)
+            .with_extension(Arc::new(Observer(Arc::clone(&watch) as _)))
             .with_option_extension(parameters.clone());
         let builder = SessionStateBuilder::new()
             .with_default_features()
@@ -113,6 +118,7 @@ impl Session {
             scripts,
             models,
             opener,
+            watch,
             stores,
         })
     }

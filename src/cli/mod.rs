@@ -55,6 +55,11 @@ enum Command {
 }
 
 impl Cli {
+    /// Whether this is the SQL shell, in which Ctrl-C ends a query and not the process.
+    pub fn is_shell(&self) -> bool {
+        matches!(&self.command, Command::Sql(arguments) if arguments.is_shell())
+    }
+
     /// Runs the command and returns the process exit code.
     ///
     /// # Errors

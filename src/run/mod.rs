@@ -98,6 +98,7 @@ impl Job<'_> {
             line.end("up to date");
             return Ok(());
         }
+        session.watch.show(line.spinner());
         let started = Instant::now();
         let rows = work().await?;
         let output = TableReference::from(self.output);
