@@ -10,11 +10,13 @@ use datafusion::common::{ScalarValue, exec_err, utils::SingleRowListArrayBuilder
 use datafusion::error::Result;
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::utils::format_state_name;
-use datafusion::logical_expr::{Accumulator, AggregateUDFImpl, Documentation, Signature};
+use datafusion::logical_expr::{
+    Accumulator, AggregateUDFImpl, Documentation, Signature, Volatility,
+};
 use datafusion_macros::user_doc;
 
 use super::check_distribution;
-use crate::columns::{Lists, list_of, takes};
+use crate::columns::{Lists, coerce, list_of};
 
 /// Sums are kept in units of 2^-96. Integers add up to the same total in any
 /// order, so neither partitions nor batches change the last bit of a mean.
@@ -40,7 +42,7 @@ pub(super) struct MeanProbs {
 impl MeanProbs {
     pub(super) fn new() -> Self {
         Self {
-            signature: takes([list_of(DataType::Float64)]),
+            signature: Signature::user_defined(Volatility::Immutable),
         }
     }
 }
@@ -52,6 +54,10 @@ impl AggregateUDFImpl for MeanProbs {
 
     fn signature(&self) -> &Signature {
         &self.signature
+    }
+
+    fn coerce_types(&self, given: &[DataType]) -> Result<Vec<DataType>> {
+        coerce(self.name(), &[list_of(DataType::Float64)], given)
     }
 
     fn return_type(&self, _: &[DataType]) -> Result<DataType> {
