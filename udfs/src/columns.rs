@@ -11,19 +11,65 @@ use datafusion::arrow::array::{
     StringBuilder,
 };
 use datafusion::arrow::buffer::{NullBuffer, OffsetBuffer, ScalarBuffer};
+use datafusion::arrow::compute::can_cast_types;
 use datafusion::arrow::datatypes::{DataType, Field};
-use datafusion::common::{exec_datafusion_err, exec_err};
+use datafusion::common::{exec_datafusion_err, exec_err, plan_err};
 use datafusion::error::Result;
-use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, Signature, Volatility};
+use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs};
 
 /// A list whose elements may be null, the kind that SQL builds.
 pub(crate) fn list_of(element: DataType) -> DataType {
     DataType::new_list(element, true)
 }
 
-/// A deterministic function of exactly these argument types.
-pub(crate) fn takes<const N: usize>(types: [DataType; N]) -> Signature {
-    Signature::exact(types.to_vec(), Volatility::Immutable)
+/// The types `wanted`, when the arguments `given` can become them without a change of
+/// meaning: integers of any width (and what unsigned arithmetic makes of them),
+/// numbers, text, lists and structs of those.
+///
+/// # Errors
+/// Fails when an argument is missing, superfluous or of another kind.
+pub(crate) fn coerce(
+    function: &str,
+    wanted: &[DataType],
+    given: &[DataType],
+) -> Result<Vec<DataType>> {
+    let fits = wanted.len() == given.len()
+        && wanted
+            .iter()
+            .zip(given)
+            .all(|(wanted, given)| accepts(wanted, given));
+    if !fits {
+        let names = |types: &[DataType]| {
+            types
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+                .join(", ")
+        };
+        return plan_err!(
+            "{function} takes ({}), not ({}); cast the arguments",
+            names(wanted),
+            names(given)
+        );
+    }
+    Ok(wanted.to_vec())
+}
+
+fn accepts(wanted: &DataType, given: &DataType) -> bool {
+    match (wanted, given) {
+        (_, DataType::Null) => true,
+        (_, DataType::Dictionary(_, value)) => accepts(wanted, value),
+        (DataType::Int64, DataType::Decimal128(_, 0)) => true,
+        (DataType::Int64, _) => given.is_integer(),
+        (DataType::Float64, _) => given.is_numeric(),
+        (DataType::Utf8View, _) => given.is_string(),
+        (
+            DataType::List(wanted),
+            DataType::List(given) | DataType::LargeList(given) | DataType::FixedSizeList(given, _),
+        ) => accepts(wanted.data_type(), given.data_type()),
+        (DataType::Struct(_), DataType::Struct(_)) => can_cast_types(given, wanted),
+        _ => wanted == given,
+    }
 }
 
 /// The arguments as arrays of one length, constants repeated.

@@ -6,12 +6,12 @@ use datafusion::arrow::array::Float64Array;
 use datafusion::arrow::datatypes::{DataType, Float64Type};
 use datafusion::error::Result;
 use datafusion::logical_expr::{
-    ColumnarValue, Documentation, ScalarFunctionArgs, ScalarUDFImpl, Signature,
+    ColumnarValue, Documentation, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility,
 };
 use datafusion_macros::user_doc;
 
 use super::check_distribution;
-use crate::columns::{Lists, Rows, columns, list_of, takes};
+use crate::columns::{Lists, Rows, coerce, columns, list_of};
 
 /// Below this a probability counts as this much, so that an impossible letter
 /// does not make the entropy undefined.
@@ -32,7 +32,7 @@ pub(super) struct Entropy {
 impl Entropy {
     pub(super) fn new() -> Self {
         Self {
-            signature: takes([list_of(DataType::Float64)]),
+            signature: Signature::user_defined(Volatility::Immutable),
         }
     }
 }
@@ -44,6 +44,10 @@ impl ScalarUDFImpl for Entropy {
 
     fn signature(&self) -> &Signature {
         &self.signature
+    }
+
+    fn coerce_types(&self, given: &[DataType]) -> Result<Vec<DataType>> {
+        coerce(self.name(), &[list_of(DataType::Float64)], given)
     }
 
     fn return_type(&self, _: &[DataType]) -> Result<DataType> {

@@ -7,11 +7,11 @@ use datafusion::arrow::datatypes::{DataType, Int64Type};
 use datafusion::common::exec_err;
 use datafusion::error::Result;
 use datafusion::logical_expr::{
-    ColumnarValue, Documentation, ScalarFunctionArgs, ScalarUDFImpl, Signature,
+    ColumnarValue, Documentation, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility,
 };
 use datafusion_macros::user_doc;
 
-use crate::columns::{Rows, columns, takes};
+use crate::columns::{Rows, coerce, columns};
 
 #[user_doc(
     doc_section(label = "Probability Functions"),
@@ -29,7 +29,7 @@ pub(super) struct Letter {
 impl Letter {
     pub(super) fn new() -> Self {
         Self {
-            signature: takes([DataType::Int64]),
+            signature: Signature::user_defined(Volatility::Immutable),
         }
     }
 }
@@ -41,6 +41,10 @@ impl ScalarUDFImpl for Letter {
 
     fn signature(&self) -> &Signature {
         &self.signature
+    }
+
+    fn coerce_types(&self, given: &[DataType]) -> Result<Vec<DataType>> {
+        coerce(self.name(), &[DataType::Int64], given)
     }
 
     fn return_type(&self, _: &[DataType]) -> Result<DataType> {

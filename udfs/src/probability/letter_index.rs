@@ -6,11 +6,11 @@ use datafusion::arrow::array::{AsArray, Int64Array};
 use datafusion::arrow::datatypes::DataType;
 use datafusion::error::Result;
 use datafusion::logical_expr::{
-    ColumnarValue, Documentation, ScalarFunctionArgs, ScalarUDFImpl, Signature,
+    ColumnarValue, Documentation, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility,
 };
 use datafusion_macros::user_doc;
 
-use crate::columns::{columns, takes};
+use crate::columns::{coerce, columns};
 
 #[user_doc(
     doc_section(label = "Probability Functions"),
@@ -28,7 +28,7 @@ pub(super) struct LetterIndex {
 impl LetterIndex {
     pub(super) fn new() -> Self {
         Self {
-            signature: takes([DataType::Utf8View]),
+            signature: Signature::user_defined(Volatility::Immutable),
         }
     }
 }
@@ -40,6 +40,10 @@ impl ScalarUDFImpl for LetterIndex {
 
     fn signature(&self) -> &Signature {
         &self.signature
+    }
+
+    fn coerce_types(&self, given: &[DataType]) -> Result<Vec<DataType>> {
+        coerce(self.name(), &[DataType::Utf8View], given)
     }
 
     fn return_type(&self, _: &[DataType]) -> Result<DataType> {

@@ -10,11 +10,13 @@ use datafusion::common::{ScalarValue, exec_err, utils::SingleRowListArrayBuilder
 use datafusion::error::Result;
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::utils::format_state_name;
-use datafusion::logical_expr::{Accumulator, AggregateUDFImpl, Documentation, Signature};
+use datafusion::logical_expr::{
+    Accumulator, AggregateUDFImpl, Documentation, Signature, Volatility,
+};
 use datafusion_macros::user_doc;
 
 use super::check_distribution;
-use crate::columns::{Lists, list_of, takes};
+use crate::columns::{Lists, coerce, list_of};
 
 /// Sums are kept in units of 2^-96. Integers add up to the same total in any
 /// order, so neither partitions nor batches change the last bit of a mean.
@@ -24,13 +26,10 @@ const UNITS_TYPE: DataType = DataType::Decimal128(DECIMAL128_MAX_PRECISION, 0);
 
 #[user_doc(
     doc_section(label = "Probability Functions"),
-    description = "Aggregate: the element-wise mean of distributions of one length, the same to the last bit whatever the order of the rows. NULL rows do not count; NULL when there are no others.",
+    description = "Aggregate: the element-wise mean of distributions of one length, each renormalised to sum to 1; the same to the last bit whatever the order of the rows. NULL rows do not count; NULL when there are no others.",
     syntax_example = "mean_probs(probs)",
     sql_example = "```sql\nSELECT scenario_id, entropy(mean_probs(probs)) AS total_uncertainty\nFROM scores GROUP BY scenario_id;\n```",
-    argument(
-        name = "probs",
-        description = "DOUBLE[] of one length in all rows, each from 0 to 1."
-    )
+    argument(name = "probs", description = "DOUBLE[] of one length in all rows.")
 )]
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(super) struct MeanProbs {
@@ -40,7 +39,7 @@ pub(super) struct MeanProbs {
 impl MeanProbs {
     pub(super) fn new() -> Self {
         Self {
-            signature: takes([list_of(DataType::Float64)]),
+            signature: Signature::user_defined(Volatility::Immutable),
         }
     }
 }
@@ -52,6 +51,10 @@ impl AggregateUDFImpl for MeanProbs {
 
     fn signature(&self) -> &Signature {
         &self.signature
+    }
+
+    fn coerce_types(&self, given: &[DataType]) -> Result<Vec<DataType>> {
+        coerce(self.name(), &[list_of(DataType::Float64)], given)
     }
 
     fn return_type(&self, _: &[DataType]) -> Result<DataType> {
@@ -114,10 +117,11 @@ impl Accumulator for Mean {
         for row in (0..columns[0].len()).filter(|row| columns[0].is_valid(*row)) {
             let probs = lists.row(row);
             check_distribution("mean_probs", probs)?;
-            if let Some(p) = probs.iter().find(|p| **p > 1.0 + 1e-9) {
-                return exec_err!("mean_probs: {p} is not a probability");
+            let total: f64 = probs.iter().sum();
+            if total == 0.0 {
+                return exec_err!("mean_probs: every probability is 0");
             }
-            self.add(1, probs.iter().map(|p| (p * UNITS) as i128))?;
+            self.add(1, probs.iter().map(|p| (p / total * UNITS) as i128))?;
         }
         Ok(())
     }
@@ -184,6 +188,12 @@ mod tests {
             [0.5, 0.5]
         );
         assert_eq!(mean_of(&[&[0.1, 0.9]]).unwrap(), [0.1, 0.9]);
+    }
+
+    #[test]
+    fn each_distribution_weighs_the_same() {
+        assert_eq!(mean_of(&[&[1.0, 3.0], &[0.75, 0.25]]).unwrap(), [0.5, 0.5]);
+        assert!(mean_of(&[&[0.0, 0.0]]).is_err());
     }
 
     #[test]

@@ -12,13 +12,15 @@ use datafusion::common::{
 use datafusion::error::Result;
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::utils::format_state_name;
-use datafusion::logical_expr::{Accumulator, AggregateUDFImpl, Documentation, Signature};
+use datafusion::logical_expr::{
+    Accumulator, AggregateUDFImpl, Documentation, Signature, Volatility,
+};
 use datafusion_macros::user_doc;
 use faer::Mat;
 
 use super::candidates::size;
 use super::singular::{Sparse, right_singular_vectors};
-use crate::columns::{Lists, list_of, takes};
+use crate::columns::{Lists, coerce, list_of};
 
 #[user_doc(
     doc_section(label = "Ranking Functions"),
@@ -45,7 +47,7 @@ pub(super) struct Factorize {
 impl Factorize {
     pub(super) fn new() -> Self {
         Self {
-            signature: takes([const { DataType::Int64 }; 4]),
+            signature: Signature::user_defined(Volatility::Immutable),
         }
     }
 }
@@ -70,6 +72,10 @@ impl AggregateUDFImpl for Factorize {
 
     fn signature(&self) -> &Signature {
         &self.signature
+    }
+
+    fn coerce_types(&self, given: &[DataType]) -> Result<Vec<DataType>> {
+        coerce(self.name(), &[const { DataType::Int64 }; 4], given)
     }
 
     fn return_type(&self, _: &[DataType]) -> Result<DataType> {

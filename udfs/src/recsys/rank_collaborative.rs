@@ -8,7 +8,7 @@ use datafusion::common::exec_err;
 use datafusion::common::utils::take_function_args;
 use datafusion::error::Result;
 use datafusion::logical_expr::{
-    ColumnarValue, Documentation, ScalarFunctionArgs, ScalarUDFImpl, Signature,
+    ColumnarValue, Documentation, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility,
 };
 use datafusion_macros::user_doc;
 use faer::linalg::matmul::matmul;
@@ -17,7 +17,7 @@ use faer::{Accum, Mat, MatRef, Par};
 use super::candidates::{Allowed, size, take_best};
 use super::factorize::factors_type;
 use super::windows::{by_window, field, runs, window};
-use crate::columns::{Lists, Rows, list_of, repeated, takes};
+use crate::columns::{Lists, Rows, coerce, list_of, repeated};
 
 /// Users scored by one product. Every product has this shape, filled up with zeros, so
 /// that its sums round the same however the rows fall into batches.
@@ -56,14 +56,7 @@ pub(super) struct RankCollaborative {
 impl RankCollaborative {
     pub(super) fn new() -> Self {
         Self {
-            signature: takes([
-                list_of(factors_type()),
-                DataType::Int64,
-                list_of(DataType::Int64),
-                DataType::Int64,
-                list_of(DataType::Int64),
-                DataType::Int64,
-            ]),
+            signature: Signature::user_defined(Volatility::Immutable),
         }
     }
 }
@@ -75,6 +68,21 @@ impl ScalarUDFImpl for RankCollaborative {
 
     fn signature(&self) -> &Signature {
         &self.signature
+    }
+
+    fn coerce_types(&self, given: &[DataType]) -> Result<Vec<DataType>> {
+        coerce(
+            self.name(),
+            &[
+                list_of(factors_type()),
+                DataType::Int64,
+                list_of(DataType::Int64),
+                DataType::Int64,
+                list_of(DataType::Int64),
+                DataType::Int64,
+            ],
+            given,
+        )
     }
 
     fn return_type(&self, _: &[DataType]) -> Result<DataType> {

@@ -7,14 +7,14 @@ use datafusion::arrow::datatypes::{DataType, Float32Type, Int32Type, Int64Type};
 use datafusion::common::utils::take_function_args;
 use datafusion::error::Result;
 use datafusion::logical_expr::{
-    ColumnarValue, Documentation, ScalarFunctionArgs, ScalarUDFImpl, Signature,
+    ColumnarValue, Documentation, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility,
 };
 use datafusion_macros::user_doc;
 
 use super::candidates::{Allowed, size, take_best};
 use super::sparse_rows::rows_type;
 use super::windows::{by_window, field, runs, window};
-use crate::columns::{Lists, Rows, list_of, repeated, takes};
+use crate::columns::{Lists, Rows, coerce, list_of, repeated};
 
 const NAME: &str = "rank_content";
 
@@ -48,14 +48,7 @@ pub(super) struct RankContent {
 impl RankContent {
     pub(super) fn new() -> Self {
         Self {
-            signature: takes([
-                list_of(rows_type()),
-                DataType::Int64,
-                DataType::Int64,
-                DataType::Int64,
-                list_of(DataType::Int64),
-                DataType::Int64,
-            ]),
+            signature: Signature::user_defined(Volatility::Immutable),
         }
     }
 }
@@ -67,6 +60,21 @@ impl ScalarUDFImpl for RankContent {
 
     fn signature(&self) -> &Signature {
         &self.signature
+    }
+
+    fn coerce_types(&self, given: &[DataType]) -> Result<Vec<DataType>> {
+        coerce(
+            self.name(),
+            &[
+                list_of(rows_type()),
+                DataType::Int64,
+                DataType::Int64,
+                DataType::Int64,
+                list_of(DataType::Int64),
+                DataType::Int64,
+            ],
+            given,
+        )
     }
 
     fn return_type(&self, _: &[DataType]) -> Result<DataType> {

@@ -13,7 +13,7 @@ use datafusion::logical_expr::{
 use datafusion_macros::user_doc;
 
 use super::candidates::size;
-use crate::columns::{Lists, Rows, columns, list_of};
+use crate::columns::{Lists, Rows, coerce, columns, list_of};
 use crate::sampling::keys::{Draws, RowKeys, key_type};
 
 #[user_doc(
@@ -54,13 +54,14 @@ impl ScalarUDFImpl for RankRandom {
 
     fn coerce_types(&self, given: &[DataType]) -> Result<Vec<DataType>> {
         let [_, key, _, _, _] = take_function_args(self.name(), given)?;
-        Ok(vec![
+        let wanted = [
             DataType::Int64,
             key_type(self.name(), key)?,
             DataType::Int64,
             list_of(DataType::Int64),
             DataType::Int64,
-        ])
+        ];
+        coerce(self.name(), &wanted, given)
     }
 
     fn return_type(&self, _: &[DataType]) -> Result<DataType> {

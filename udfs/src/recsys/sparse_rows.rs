@@ -11,11 +11,13 @@ use datafusion::common::{ScalarValue, exec_err, utils::SingleRowListArrayBuilder
 use datafusion::error::Result;
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::utils::format_state_name;
-use datafusion::logical_expr::{Accumulator, AggregateUDFImpl, Documentation, Signature};
+use datafusion::logical_expr::{
+    Accumulator, AggregateUDFImpl, Documentation, Signature, Volatility,
+};
 use datafusion_macros::user_doc;
 
 use super::candidates::size;
-use crate::columns::{Lists, list_of, offset, takes};
+use crate::columns::{Lists, coerce, list_of, offset};
 
 #[user_doc(
     doc_section(label = "Ranking Functions"),
@@ -36,12 +38,7 @@ pub(super) struct SparseRows {
 impl SparseRows {
     pub(super) fn new() -> Self {
         Self {
-            signature: takes([
-                DataType::Int64,
-                DataType::Utf8View,
-                DataType::Float64,
-                DataType::Int64,
-            ]),
+            signature: Signature::user_defined(Volatility::Immutable),
         }
     }
 }
@@ -71,6 +68,19 @@ impl AggregateUDFImpl for SparseRows {
 
     fn signature(&self) -> &Signature {
         &self.signature
+    }
+
+    fn coerce_types(&self, given: &[DataType]) -> Result<Vec<DataType>> {
+        coerce(
+            self.name(),
+            &[
+                DataType::Int64,
+                DataType::Utf8View,
+                DataType::Float64,
+                DataType::Int64,
+            ],
+            given,
+        )
     }
 
     fn return_type(&self, _: &[DataType]) -> Result<DataType> {

@@ -7,11 +7,11 @@ use datafusion::arrow::datatypes::{DataType, Int64Type};
 use datafusion::common::{exec_err, utils::take_function_args};
 use datafusion::error::Result;
 use datafusion::logical_expr::{
-    ColumnarValue, Documentation, ScalarFunctionArgs, ScalarUDFImpl, Signature,
+    ColumnarValue, Documentation, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility,
 };
 use datafusion_macros::user_doc;
 
-use crate::columns::{Lists, Rows, columns, list_of, takes};
+use crate::columns::{Lists, Rows, coerce, columns, list_of};
 
 #[user_doc(
     doc_section(label = "Sampling Functions"),
@@ -33,7 +33,7 @@ pub(super) struct InsertAt {
 impl InsertAt {
     pub(super) fn new() -> Self {
         Self {
-            signature: takes([list_of(DataType::Int64), DataType::Int64, DataType::Int64]),
+            signature: Signature::user_defined(Volatility::Immutable),
         }
     }
 }
@@ -45,6 +45,14 @@ impl ScalarUDFImpl for InsertAt {
 
     fn signature(&self) -> &Signature {
         &self.signature
+    }
+
+    fn coerce_types(&self, given: &[DataType]) -> Result<Vec<DataType>> {
+        coerce(
+            self.name(),
+            &[list_of(DataType::Int64), DataType::Int64, DataType::Int64],
+            given,
+        )
     }
 
     fn return_type(&self, _: &[DataType]) -> Result<DataType> {

@@ -13,7 +13,7 @@ use datafusion::logical_expr::{
 use datafusion_macros::user_doc;
 
 use super::keys::{Draws, RowKeys, key_type};
-use crate::columns::{Lists, Rows, columns, list_of};
+use crate::columns::{Lists, Rows, coerce, columns, list_of};
 
 #[user_doc(
     doc_section(label = "Sampling Functions"),
@@ -53,9 +53,9 @@ impl ScalarUDFImpl for Interleave {
         let [_, key, lists @ ..] = given else {
             return plan_err!("interleave takes a seed, a key and lists");
         };
-        let mut types = vec![DataType::Int64, key_type(self.name(), key)?];
-        types.extend(lists.iter().map(|_| list_of(DataType::Int64)));
-        Ok(types)
+        let mut wanted = vec![DataType::Int64, key_type(self.name(), key)?];
+        wanted.extend(lists.iter().map(|_| list_of(DataType::Int64)));
+        coerce(self.name(), &wanted, given)
     }
 
     fn return_type(&self, _: &[DataType]) -> Result<DataType> {

@@ -9,6 +9,8 @@ use datafusion::common::plan_err;
 use datafusion::error::Result;
 use twox_hash::XxHash3_64;
 
+use crate::columns::coerce;
+
 /// The types of `lead` followed by one or more keys, as this function wants them.
 ///
 /// # Errors
@@ -28,7 +30,8 @@ pub(crate) fn keyed_types(
     let keys = given[lead.len()..]
         .iter()
         .map(|key| key_type(function, key));
-    lead.iter().cloned().map(Ok).chain(keys).collect()
+    let lead = coerce(function, lead, &given[..lead.len()])?;
+    lead.into_iter().map(Ok).chain(keys).collect()
 }
 
 /// The type a key column is read as.

@@ -7,12 +7,12 @@ use datafusion::arrow::datatypes::{DataType, Int64Type};
 use datafusion::common::exec_err;
 use datafusion::error::Result;
 use datafusion::logical_expr::{
-    ColumnarValue, Documentation, ScalarFunctionArgs, ScalarUDFImpl, Signature,
+    ColumnarValue, Documentation, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility,
 };
 use datafusion_macros::user_doc;
 
 use super::one_line::is_break;
-use crate::columns::{Rows, columns, takes};
+use crate::columns::{Rows, coerce, columns};
 
 #[user_doc(
     doc_section(label = "Text Functions"),
@@ -34,7 +34,7 @@ pub(super) struct FirstWords {
 impl FirstWords {
     pub(super) fn new() -> Self {
         Self {
-            signature: takes([DataType::Utf8View, DataType::Int64]),
+            signature: Signature::user_defined(Volatility::Immutable),
         }
     }
 }
@@ -46,6 +46,10 @@ impl ScalarUDFImpl for FirstWords {
 
     fn signature(&self) -> &Signature {
         &self.signature
+    }
+
+    fn coerce_types(&self, given: &[DataType]) -> Result<Vec<DataType>> {
+        coerce(self.name(), &[DataType::Utf8View, DataType::Int64], given)
     }
 
     fn return_type(&self, _: &[DataType]) -> Result<DataType> {

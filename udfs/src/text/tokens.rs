@@ -6,11 +6,11 @@ use datafusion::arrow::array::{AsArray, ListBuilder, StringBuilder};
 use datafusion::arrow::datatypes::DataType;
 use datafusion::error::Result;
 use datafusion::logical_expr::{
-    ColumnarValue, Documentation, ScalarFunctionArgs, ScalarUDFImpl, Signature,
+    ColumnarValue, Documentation, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility,
 };
 use datafusion_macros::user_doc;
 
-use crate::columns::{columns, list_of, takes};
+use crate::columns::{coerce, columns, list_of};
 
 #[user_doc(
     doc_section(label = "Text Functions"),
@@ -27,7 +27,7 @@ pub(super) struct Tokens {
 impl Tokens {
     pub(super) fn new() -> Self {
         Self {
-            signature: takes([DataType::Utf8View]),
+            signature: Signature::user_defined(Volatility::Immutable),
         }
     }
 }
@@ -39,6 +39,10 @@ impl ScalarUDFImpl for Tokens {
 
     fn signature(&self) -> &Signature {
         &self.signature
+    }
+
+    fn coerce_types(&self, given: &[DataType]) -> Result<Vec<DataType>> {
+        coerce(self.name(), &[DataType::Utf8View], given)
     }
 
     fn return_type(&self, _: &[DataType]) -> Result<DataType> {
