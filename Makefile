@@ -24,14 +24,16 @@ demo: build runtime
 	$(RUN) export --format trl --to $(DEMO)/preferences
 
 test: runtime
-	$(CARGO) test --workspace
+	$(CARGO) test --workspace --bins --tests
 
 lint:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 
+# The tests' dependencies switch on features of shared ones: built together, nothing is
+# compiled twice.
 build:
-	$(CARGO) build
+	$(CARGO) build --workspace --bins --tests
 
 # The shared library out of the hash-pinned wheel.
 runtime: $(RUNTIME)

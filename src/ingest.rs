@@ -67,7 +67,23 @@ pub async fn ingest(
     let session = session.sister_over(Some(from.to_owned())).await?;
     enter_schema(&session.ctx, name)?;
 
-    let mut accounts = stage_raw(&session, name).await?;
+    let raw = stage_raw(&session, name).await?;
+    let outcome = normalise(&session, name, raw.clone(), strict).await;
+    for account in &raw {
+        let staged = staged_name(name, &account.table);
+        session.lake.remove(&session.ctx, &staged).await?;
+    }
+    outcome
+}
+
+/// Turns the staged raw tables into the dataset's tables and accounts for every row.
+async fn normalise(
+    session: &Session,
+    name: &str,
+    raw: Vec<Account>,
+    strict: bool,
+) -> Result<Vec<Account>> {
+    let mut accounts = raw;
     for (table, _) in TABLES {
         let script = session
             .scripts
@@ -78,16 +94,9 @@ pub async fn ingest(
     if strict {
         refuse_bad_rows(&accounts)?;
     }
-    write_quarantine(&session, name, &accounts).await?;
+    write_quarantine(session, name, &accounts).await?;
     for (table, order) in TABLES {
-        write_table(&session, name, table, order).await?;
-    }
-    for account in accounts
-        .iter()
-        .filter(|account| account.table.starts_with("raw_"))
-    {
-        let staged = staged_name(name, &account.table);
-        session.lake.remove(&session.ctx, &staged).await?;
+        write_table(session, name, table, order).await?;
     }
     Ok(accounts)
 }

@@ -217,7 +217,7 @@ fn wrong_input_is_told_with_the_way_to_mend_it() {
         (
             &["ingest", "movielens", "--from", &empty],
             1,
-            "has no file 'movies.dat'",
+            "has no file 'users.dat'",
         ),
         (
             &["ingest", "movielens", "--from", "nowhere"],
