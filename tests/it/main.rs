@@ -2,6 +2,8 @@
 
 mod command_line;
 mod distill;
+mod prompts;
+mod reference;
 mod scenarios;
 mod slt;
 mod support;
