@@ -30,10 +30,8 @@ lint:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 
-# The tests' dependencies switch on features of shared ones: built together, nothing is
-# compiled twice.
 build:
-	$(CARGO) build --workspace --bins --tests
+	$(CARGO) build
 
 # The shared library out of the hash-pinned wheel.
 runtime: $(RUNTIME)

@@ -9,7 +9,7 @@ WITH shown AS (
         s.user_id,
         s.item_id AS chosen,
         s.choice_count,
-        CAST(e.mood AS BIGINT) AS mood,
+        CAST(e.mood AS BIGINT) AS wanted_decade,
         unnest(s.exposure) AS item_id
     FROM scenarios AS s
     JOIN policy_events AS e
@@ -19,7 +19,7 @@ WITH shown AS (
 tastes AS (
     SELECT
         CAST(user AS TEXT) AS user_id,
-        unnest(taste) AS taste,
+        unnest(taste) AS liking,
         unnest(generate_series(1, cardinality(taste))) AS genre
     FROM policy_users
 ),
@@ -41,8 +41,8 @@ valued AS (
         s.chosen,
         s.choice_count,
         s.item_id,
-        4.0 * sum(t.taste * w.weight)
-            + 9.0 * max(CASE WHEN w.decade = s.mood THEN 1.0 ELSE 0.0 END)
+        4.0 * sum(t.liking * w.weight)
+            + 9.0 * max(CASE WHEN w.decade = s.wanted_decade THEN 1.0 ELSE 0.0 END)
             + 0.2 * max(w.quality) AS utility,
         coalesce(max(p.events), 0) AS events
     FROM shown AS s
