@@ -78,9 +78,10 @@ async fn pairs_equal_the_golden_ones_row_for_row() {
     let difference = rows(
         &session,
         &format!(
-            "SELECT (SELECT count(*) FROM pairs), (SELECT count(*) FROM golden_pairs),
-                    (SELECT count(*) FROM ({pairs} EXCEPT {expected})),
-                    (SELECT count(*) FROM ({expected} EXCEPT {pairs}))"
+            "SELECT (SELECT count(*) FROM pairs) AS ours,
+                    (SELECT count(*) FROM golden_pairs) AS theirs,
+                    (SELECT count(*) FROM ({pairs} EXCEPT {expected})) AS only_ours,
+                    (SELECT count(*) FROM ({expected} EXCEPT {pairs})) AS only_theirs"
         ),
     )
     .await;
