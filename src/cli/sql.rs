@@ -2,6 +2,7 @@
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 use datafusion_cli::exec::exec_from_commands;
@@ -102,7 +103,7 @@ impl Arguments {
                 MaxRows::Unlimited
             },
             color: terminal,
-            instrumented_registry: session.stores.clone(),
+            instrumented_registry: Arc::clone(&session.stores),
         }
     }
 }

@@ -80,7 +80,8 @@ async fn verdict(session: &Session, record: &Record) -> Option<String> {
             let rows: Vec<String> = support::texts(&batches)
                 .iter()
                 .map(|cells| {
-                    let shown = |cell: &String| if cell.is_empty() { "(empty)" } else { cell }.to_owned();
+                    let shown =
+                        |cell: &String| if cell.is_empty() { "(empty)" } else { cell }.to_owned();
                     folded(&cells.iter().map(shown).collect::<Vec<_>>().join(" "))
                 })
                 .collect();

@@ -144,7 +144,11 @@ impl Backend for Fake {
             .map(|draw| Decision {
                 draw,
                 text: format!("{content}#{draw}"),
-                letter: Some(if content.len() % 2 == 0 { 'A' } else { 'B' }),
+                letter: Some(if content.len().is_multiple_of(2) {
+                    'A'
+                } else {
+                    'B'
+                }),
                 tokens: 3,
                 finish: Finish::Behavior,
             })
