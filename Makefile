@@ -6,7 +6,7 @@
 CARGO ?= cargo
 PYTHON ?= python3
 RUNTIME := .runtime/.installed
-BINARY := target/debug/usermirror
+BINARY := $(or $(CARGO_TARGET_DIR),target)/debug/usermirror
 DEMO := target/demo
 RUN = $(BINARY) --root $(DEMO)/lake
 
@@ -18,9 +18,11 @@ demo: build runtime
 	$(RUN) ingest movielens --from $(DEMO)/raw
 	$(RUN) run --datasets movielens --scenarios 512 --pairs 200 \
 		--set history_min=5 --set history_max=8 --set choices_min=4 --set choices_max=5
-	$(RUN) sql --format table -f sql/demo/ceiling.sql \
+	$(RUN) sql --format table \
 		-c "CREATE EXTERNAL TABLE policy_users STORED AS PARQUET LOCATION '$(DEMO)/raw/policy/users.parquet'" \
-		-c "CREATE EXTERNAL TABLE policy_items STORED AS PARQUET LOCATION '$(DEMO)/raw/policy/items.parquet'"
+		-c "CREATE EXTERNAL TABLE policy_items STORED AS PARQUET LOCATION '$(DEMO)/raw/policy/items.parquet'" \
+		-c "CREATE EXTERNAL TABLE policy_events STORED AS PARQUET LOCATION '$(DEMO)/raw/policy/events.parquet'" \
+		-f sql/demo/ceiling.sql
 	$(RUN) export --format trl --to $(DEMO)/preferences
 
 test: runtime
