@@ -29,13 +29,13 @@ BINDING_HEADS = 2
 RELAYING_HEADS = 2
 BINDING_GAIN = 1.15
 RELAYING_GAIN = 2.5
-MATCHING_GAIN = 1.8
-BOUND_GAIN = 1.0
+MATCHING_GAIN = 3.0
+BOUND_GAIN = 2.0
 
 NEAREST = (2, 3)
 """Rotary frequencies (0.1 and 0.03 a token at head size 16) whose sum falls with the distance
 over the length of an option list."""
-POSITION_FREE = 2
+POSITION_FREE = 4
 """First of the rotary frequencies that are slow enough to compare tokens far apart."""
 
 
@@ -84,7 +84,10 @@ def wire(
         size = model.config.head_dim
         basis = _orthonormal(model.config.hidden_size, generator)
         identities = basis[: BINDING_HEADS * size].view(BINDING_HEADS, size, -1)
+        # A stop has no identity to carry: what reads one must be blind to it.
+        stops = torch.linalg.qr(directions.without(embeddings[list(kinds.stops)]).T)[0].T
         identities = torch.stack([directions.without(rows) for rows in identities])
+        identities = identities - identities @ stops.T @ stops
         # One row reads that it is a letter at all: its carrier tells which tokens are bound.
         identities[0, 0] = directions.letter
         carriers = basis[BINDING_HEADS * size : 2 * BINDING_HEADS * size].view_as(identities)

@@ -43,8 +43,8 @@ class Role:
 
 
 ROLES = {
-    "strong": Role(llama.STRONG, Plan(steps=900), decisions.strong, seed=1),
-    "weak": Role(llama.WEAK, Plan(steps=900), decisions.weak, seed=1),
+    "strong": Role(llama.STRONG, Plan(steps=700), decisions.strong, seed=1),
+    "weak": Role(llama.WEAK, Plan(steps=700), decisions.weak, seed=1),
 }
 
 

@@ -7,6 +7,7 @@ the answers are right.
 
 from random import Random
 
+from . import sentences as say
 from .prompts import Film, Scenario
 from .tokenizer import LETTERS
 
@@ -23,12 +24,12 @@ def quiz(films: list[Film], level: int, random: Random) -> tuple[str, str]:
     options = random.sample(films, LEVELS[level])
     while not _answers(options):
         options = random.sample(films, LEVELS[level])
-    return _listing(options) + OPENING, _block(options, random)
+    return _listing(options) + OPENING, _block(options, random.random() < 0.5, random)
 
 
 def review(scenario: Scenario, random: Random) -> str:
     """Questions about a scenario's own options, to follow [`OPENING`]."""
-    return _block(list(scenario.options), random)
+    return _block(list(scenario.options), True, random)
 
 
 def _listing(options: list[Film]) -> str:
@@ -39,10 +40,19 @@ def _listing(options: list[Film]) -> str:
     return "".join(lines)
 
 
-def _block(options: list[Film], random: Random) -> str:
+def _block(options: list[Film], sentences: bool, random: Random) -> str:
     answers = _answers(options)
     asked = [random.choice(answers) for _ in range(QUESTIONS)] if answers else []
-    return "".join(f"\n{feature}{letter}" for feature, letter in asked)
+    return "".join("\n" + _answer(feature, letter, sentences) for feature, letter in asked)
+
+
+def _answer(feature: str, letter: str, sentence: bool) -> str:
+    """The letter right after the feature, or the sentence that a decision would hold."""
+    if not sentence:
+        return feature + letter
+    if feature in say.GENRES:
+        return say.SHOWS_GENRE[0].format(genre=feature, letter=letter)
+    return say.SHOWS_DECADE[0].format(decade=f"{feature}0s", letter=letter)
 
 
 def _answers(options: list[Film]) -> list[tuple[str, str]]:

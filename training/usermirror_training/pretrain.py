@@ -29,7 +29,7 @@ class Plan:
 
     steps: int
     batch_size: int = 16
-    learning_rate: float = 2e-3
+    learning_rate: float = 1.5e-3
     warm_up: int = 50
     drill_limit: int = 600
     """Most steps of drills; the levels usually end far earlier."""

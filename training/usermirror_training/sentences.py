@@ -26,10 +26,10 @@ WHIM_GENRE = ("I feel like some {genre} tonight", "Today I am in the mood for {g
 WHIM_DECADE = ("I feel like something from the {decade}", "Today I am in the mood for the {decade}")
 BORED = ("I am bored tonight", "It is a quiet evening", "I have some free time")
 
-SHOWS_DECADE = ("[{letter}] {title} is from the {decade}", "I see [{letter}] from the {decade}")
-SHOWS_GENRE = ("[{letter}] {title} is {genres}", "I see [{letter}], which is {genres}")
+SHOWS_DECADE = ("The one from the {decade} is [{letter}]",)
+SHOWS_GENRE = ("The {genre} one is [{letter}]",)
 HINTS_DECADE = ("One of them is from the {decade}",)
-INSTEAD = ("None is from the {decade}, so I look for {genre} and see [{letter}]",)
+INSTEAD = ("None is from the {decade}. The {genre} one is [{letter}]",)
 BLURRED = ("They all look alike", "Several options look fine", "Nothing stands out")
 
 NEXT_STEP = ("It goes on where I stopped", "It is the next step for me")
