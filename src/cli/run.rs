@@ -97,7 +97,8 @@ impl Arguments {
         };
         let errors = run::run(&session, &plan).await?;
         if plan.until == Step::Distill {
-            report::print(&session).await?;
+            // Distillation wrote its tables from a session of its own.
+            report::print(&session.sister().await?).await?;
         }
         if errors > 0 {
             eprintln!(
