@@ -126,6 +126,11 @@ const DEFINITIONS: &[Definition] = &[
         Value::Integer(10_000),
         "preference pairs to select over all strata",
     ),
+    parameter(
+        "error_share",
+        Value::Real(0.01),
+        "share of model rows with an error above which a run exits with 3",
+    ),
 ];
 
 /// The parameters' current values, shared by a session and its plans.

@@ -36,7 +36,8 @@ const EXAMPLES: &str = "Examples:
   usermirror sql -c 'SELECT dataset, split, count(*) FROM scenarios GROUP BY ALL'
   usermirror export --format trl --to preferences
 
-Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done but some rows have errors, 130 interrupted.";
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done but over @error_share of the
+model rows have errors, 130 interrupted.";
 
 #[derive(Debug, Subcommand)]
 enum Command {

@@ -1,6 +1,7 @@
 //! `usermirror run`
 
 use clap::Args;
+use datafusion::scalar::ScalarValue;
 
 use super::Global;
 use super::options::set;
@@ -95,26 +96,32 @@ impl Arguments {
             until: self.until,
             select: self.select,
         };
-        let errors = run::run(&session, &plan).await?;
+        let found = run::run(&session, &plan).await?;
         if plan.until == Step::Distill {
             // Distillation wrote its tables from a session of its own.
             report::print(&session.sister().await?).await?;
         }
-        if errors > 0 {
-            eprintln!(
-                "{errors} rows have errors: usermirror sql -c 'SELECT error, count(*) FROM \
-                 decisions GROUP BY error'"
-            );
-            return Ok(3);
+        if found.errors == 0 {
+            return Ok(0);
         }
-        Ok(0)
+        eprintln!(
+            "{} of {} rows have errors: usermirror sql -c 'SELECT error, count(*) FROM scores \
+             GROUP BY error'",
+            found.errors, found.rows
+        );
+        let share = found.errors as f64 / found.rows as f64;
+        let allowed = match session.parameters.get("error_share") {
+            Some(ScalarValue::Float64(Some(share))) => share,
+            _ => 0.0,
+        };
+        Ok(if share > allowed { 3 } else { 0 })
     }
 }
 
 /// Refuses lengths that no exposure can have: options are labelled A to Z.
 fn check_lengths(parameters: &crate::parameters::Parameters) -> Result<()> {
     let number = |name: &str| match parameters.get(name) {
-        Some(datafusion::scalar::ScalarValue::Int64(Some(value))) => value,
+        Some(ScalarValue::Int64(Some(value))) => value,
         _ => 0,
     };
     for (low, high) in [

@@ -45,11 +45,20 @@ pub struct Plan {
     pub select: String,
 }
 
+/// How many rows of the model steps there are, and how many of them carry an `error`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RowErrors {
+    /// Rows of `decisions` and `scores`.
+    pub rows: usize,
+    /// Those with an error.
+    pub errors: usize,
+}
+
 /// Runs the pipeline up to `plan.until` and returns how many rows have an `error`.
 ///
 /// # Errors
 /// Fails at the first step that does; the tables of earlier steps stay.
-pub async fn run(session: &Session, plan: &Plan) -> Result<u64> {
+pub async fn run(session: &Session, plan: &Plan) -> Result<RowErrors> {
     scenarios::build(session, &plan.datasets).await?;
     if plan.until >= Step::Decisions {
         steps::decisions(session).await?;
@@ -63,17 +72,17 @@ pub async fn run(session: &Session, plan: &Plan) -> Result<u64> {
     row_errors(session, plan.until).await
 }
 
-/// Rows of the model steps that carry an error.
-async fn row_errors(session: &Session, until: Step) -> Result<u64> {
-    let mut errors = 0;
+async fn row_errors(session: &Session, until: Step) -> Result<RowErrors> {
+    let mut found = RowErrors::default();
     for (step, table) in [(Step::Decisions, "decisions"), (Step::Scores, "scores")] {
         if until >= step {
-            let failed = session.ctx.table(table).await?;
-            let failed = failed.filter(col("error").is_not_null())?;
-            errors += failed.count().await? as u64;
+            let rows = session.ctx.table(table).await?;
+            let failed = rows.clone().filter(col("error").is_not_null())?;
+            found.rows += rows.count().await?;
+            found.errors += failed.count().await?;
         }
     }
-    Ok(errors)
+    Ok(found)
 }
 
 /// The work that makes one table, and everything its content depends on.
