@@ -30,7 +30,7 @@ pub struct Arguments {
     /// A file of statements to run; may be repeated
     #[arg(short = 'f', value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// How results are printed [default: table on a terminal, csv in a pipe]
+    /// How results are printed [default: table on a terminal, ndjson in a pipe]
     #[arg(long, value_enum)]
     format: Option<Format>,
     /// Open a model under a name; may be repeated
@@ -93,7 +93,11 @@ impl Arguments {
 
     fn print_options(&self, session: &Session) -> PrintOptions {
         let terminal = std::io::stdout().is_terminal();
-        let usual = if terminal { Format::Table } else { Format::Csv };
+        let usual = if terminal {
+            Format::Table
+        } else {
+            Format::Ndjson
+        };
         PrintOptions {
             format: self.format.unwrap_or(usual).into(),
             quiet: !self.is_shell(),
