@@ -4,12 +4,13 @@
 --   total      tu = entropy of the mean distribution
 --   aleatoric  au = tu - eu, never negative (Jensen)
 -- and delta_eu = eu_weak - eu_strong: how much more certain the weak model becomes
--- when the strong one has clarified the situation.
+-- when the strong one has clarified the situation. Entropies are summed as decimals:
+-- the order in which rows arrive must not change a bit.
 WITH by_source AS (
     SELECT
         scenario_id,
         source,
-        avg(entropy) AS eu,
+        CAST(sum(CAST(entropy AS DECIMAL(30, 18))) AS DOUBLE) / count(entropy) AS eu,
         entropy(mean_probs(probs)) AS tu,
         avg(CASE WHEN accepted THEN 1.0 ELSE 0.0 END) AS accuracy,
         bool_or(accepted) AS explained

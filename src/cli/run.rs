@@ -86,6 +86,11 @@ impl Arguments {
             }
         }
         check_lengths(&session.parameters)?;
+        if self.datasets.is_empty() {
+            return Err(Error::Usage(
+                "name at least one dataset with --datasets".to_owned(),
+            ));
+        }
         if self.until >= Step::Decisions {
             for (name, location) in [("strong", &self.strong), ("weak", &self.weak)] {
                 session.open_model(name, location, &self.device).await?;

@@ -10,8 +10,10 @@ mod steps;
 use std::sync::Arc;
 use std::time::Instant;
 
+use datafusion::arrow::array::RecordBatch;
 use datafusion::common::TableReference;
 use datafusion::datasource::MemTable;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::prelude::{DataFrame, col};
 use sha2::{Digest, Sha256};
 
@@ -161,13 +163,34 @@ impl Job<'_> {
 }
 
 /// Computes `rows` and holds them in memory as the session's relation `name`, so that
-/// checks can look at them before the lake takes them.
-async fn hold(session: &Session, name: &str, rows: DataFrame) -> Result<DataFrame> {
+/// checks can look at them before the lake takes them. Returns them in their order,
+/// which a scan of the relation may not keep.
+async fn hold(session: &Session, name: &str, rows: DataFrame) -> Result<Vec<RecordBatch>> {
     let schema = Arc::clone(rows.schema().inner());
-    let table = MemTable::try_new(schema, vec![rows.collect().await?])?;
+    let mut batches = rows.collect().await?;
+    if batches.is_empty() {
+        batches.push(RecordBatch::new_empty(Arc::clone(&schema)));
+    }
+    let table = MemTable::try_new(schema, vec![batches.clone()])?;
     session.ctx.deregister_table(name)?;
     session.ctx.register_table(name, Arc::new(table))?;
-    Ok(session.ctx.table(name).await?)
+    Ok(batches)
+}
+
+/// Writes held rows, of which there is at least an empty batch, as table `name`.
+async fn store(session: &Session, name: &str, batches: Vec<RecordBatch>) -> Result<u64> {
+    let Some(first) = batches.first() else {
+        return Err(Error::Failed(format!("{name}: nothing to write")));
+    };
+    let stream = RecordBatchStreamAdapter::new(
+        first.schema(),
+        futures::stream::iter(batches.into_iter().map(Ok)),
+    );
+    let table = TableReference::bare(name);
+    session
+        .lake
+        .write(&session.ctx, &table, Box::pin(stream))
+        .await
 }
 
 /// Runs every check of `folder` and fails with the offending rows of those that have any.

@@ -2,10 +2,9 @@
 
 use datafusion::arrow::array::RecordBatch;
 use datafusion::common::TableReference;
-use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::scalar::ScalarValue;
 
-use super::{Job, check, hold};
+use super::{Job, check, hold, store};
 use crate::error::{Error, Result};
 use crate::ingest::enter_schema;
 use crate::scripts::Script;
@@ -38,7 +37,7 @@ pub async fn build(session: &Session, datasets: &[String]) -> Result<()> {
         for dataset in datasets {
             built.extend(build_one(session, dataset).await?);
         }
-        write(session, built).await
+        store(session, TABLE, built).await
     })
     .await
 }
@@ -62,8 +61,8 @@ async fn build_one(session: &Session, dataset: &str) -> Result<Vec<RecordBatch>>
             "sql/scenarios ends without a query".to_owned(),
         ));
     };
-    let scenarios = hold(&session, TABLE, scenarios).await?;
-    if scenarios.clone().count().await? == 0 {
+    let held = hold(&session, TABLE, scenarios).await?;
+    if held.iter().all(|batch| batch.num_rows() == 0) {
         return Err(Error::Failed(format!(
             "{dataset}: no interaction has {} earlier ones of the same user; ingest more of the \
              log, or lower earlier_min",
@@ -74,24 +73,7 @@ async fn build_one(session: &Session, dataset: &str) -> Result<Vec<RecordBatch>>
         )));
     }
     check(&session, "sql/checks/scenarios").await?;
-    Ok(scenarios.collect().await?)
-}
-
-async fn write(session: &Session, built: Vec<RecordBatch>) -> Result<u64> {
-    let Some(first) = built.first() else {
-        return Err(Error::Usage(
-            "name at least one dataset with --datasets".to_owned(),
-        ));
-    };
-    let stream = RecordBatchStreamAdapter::new(
-        first.schema(),
-        futures::stream::iter(built.into_iter().map(Ok)),
-    );
-    let table = TableReference::bare(TABLE);
-    session
-        .lake
-        .write(&session.ctx, &table, Box::pin(stream))
-        .await
+    Ok(held)
 }
 
 fn prompt_script(session: &Session, dataset: &str) -> Result<Script> {

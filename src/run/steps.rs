@@ -2,7 +2,7 @@
 
 use datafusion::common::TableReference;
 
-use super::{Job, check, hold};
+use super::{Job, check, hold, store};
 use crate::error::{Error, Result};
 use crate::scripts::Script;
 use crate::session::Session;
@@ -47,9 +47,9 @@ pub async fn distill(session: &Session, select: &str) -> Result<()> {
         }
         let preferences = preferences
             .ok_or_else(|| Error::Failed("sql/distill ends without a query".to_owned()))?;
-        let checked = hold(session, "preferences", preferences).await?;
+        let held = hold(session, "preferences", preferences).await?;
         check(session, "sql/checks/distill").await?;
-        write(session, "preferences", checked).await
+        store(session, "preferences", held).await
     })
     .await
 }
