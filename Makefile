@@ -47,7 +47,8 @@ $(RUNTIME): training/runtime-requirements.txt
 models: build runtime
 	$(PYTHON) -m venv .venv
 	.venv/bin/pip install --quiet --require-hashes -r training/requirements.txt
-	PYTHONPATH=training .venv/bin/python -m usermirror_training.demo --binary $(BINARY) --to models
+	PYTHONPATH=training .venv/bin/python -m usermirror_training.demo --binary $(BINARY) --to models \
+		--golden tests/golden/models
 
 install: runtime
 	$(CARGO) install --path .

@@ -1,4 +1,9 @@
 //! Integration tests: one binary, a file a subject.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on has failed"
+)]
 
 mod command_line;
 mod distill;
