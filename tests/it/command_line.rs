@@ -93,6 +93,13 @@ fn raw_logs_become_preference_pairs_and_a_second_run_does_nothing() {
     let folder = ingested();
     let first = output(folder.path(), &run_arguments(&[]));
     assert!(first.contains("--- chosen"), "no example pair in:\n{first}");
+    let profiles = query(
+        folder.path(),
+        "SELECT count(*), count(gender), count(age), count(occupation),
+                count(*) FILTER (WHERE age IN ('50-55', '56+')) > 0
+         FROM movielens.users",
+    );
+    assert_eq!(profiles, "60,60,60,60,true", "every code has its words");
     let decisions = query(
         folder.path(),
         "SELECT count(*), count(DISTINCT scenario_id) FROM decisions WHERE error IS NULL",
