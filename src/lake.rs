@@ -6,13 +6,13 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::catalog::MemorySchemaProvider;
 use datafusion::common::TableReference;
 use datafusion::datasource::file_format::parquet::ParquetFormat;
 use datafusion::datasource::listing::{
     ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl,
 };
+use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::parquet::arrow::AsyncArrowWriter;
 use datafusion::parquet::basic::{Compression, ZstdLevel};
@@ -90,20 +90,11 @@ impl Lake {
         table: &TableReference,
         mut stream: SendableRecordBatchStream,
     ) -> Result<u64> {
-        let mut upload = BufWriter::new(Arc::clone(&self.store), self.path(table));
-        let written = write_parquet(&mut upload, stream.schema(), &mut stream).await;
-        match written {
-            Ok(rows) => {
-                self.register_table(ctx, table).await?;
-                Ok(rows)
-            }
-            Err(error) => {
-                // The upload never completed, so the old table still stands; a
-                // failure to tidy up must not hide the cause.
-                upload.abort().await.ok();
-                Err(error)
-            }
-        }
+        let path = self.path(table);
+        let upload = BufWriter::new(Arc::clone(&self.store), path.clone());
+        let rows = write_parquet(upload, &path, &mut stream).await?;
+        self.register_table(ctx, table).await?;
+        Ok(rows)
     }
 
     /// Whether `table` has been written.
@@ -207,18 +198,43 @@ pub fn create_schema(ctx: &SessionContext, name: &str) -> Result<()> {
 
 /// Encodes `stream` as one Parquet file and completes the upload.
 async fn write_parquet(
-    upload: &mut BufWriter,
-    schema: SchemaRef,
+    mut upload: BufWriter,
+    path: &Path,
     stream: &mut SendableRecordBatchStream,
 ) -> Result<u64> {
     let properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
         .build();
-    let failed = |e| Error::Query(datafusion::error::DataFusionError::from(e));
-    let mut writer = AsyncArrowWriter::try_new(upload, schema, Some(properties)).map_err(failed)?;
-    while let Some(batch) = stream.next().await {
-        writer.write(&batch?).await.map_err(failed)?;
+    let mut writer = AsyncArrowWriter::try_new(&mut upload, stream.schema(), Some(properties))
+        .map_err(DataFusionError::from)?;
+    let encoded = encode(&mut writer, path, stream).await;
+    if let Err(error) = encoded {
+        drop(writer);
+        // The upload never completed, so the old table still stands; a failure to tidy up
+        // must not hide the cause.
+        upload.abort().await.ok();
+        return Err(error);
     }
-    let metadata = writer.close().await.map_err(failed)?;
+    // A failure from here on has ended the upload: there is nothing left to abort.
+    let metadata = writer.close().await.map_err(|e| refused(path, &e))?;
     Ok(metadata.file_metadata().num_rows().unsigned_abs())
+}
+
+async fn encode(
+    writer: &mut AsyncArrowWriter<&mut BufWriter>,
+    path: &Path,
+    stream: &mut SendableRecordBatchStream,
+) -> Result<()> {
+    while let Some(batch) = stream.next().await {
+        writer.write(&batch?).await.map_err(|e| refused(path, &e))?;
+    }
+    Ok(())
+}
+
+/// What storage said when it would not take a table.
+fn refused(path: &Path, error: &dyn std::fmt::Display) -> Error {
+    Error::Failed(format!(
+        "{path} could not be written, the table stays as it was: {error}. Look at the free space \
+         and the rights there, then run the same command again"
+    ))
 }

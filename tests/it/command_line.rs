@@ -252,6 +252,24 @@ fn wrong_input_is_told_with_the_way_to_mend_it() {
 }
 
 #[test]
+fn storage_that_refuses_a_table_is_told_and_never_a_panic() {
+    let folder = tempfile::tempdir().unwrap();
+    let raw = raw(folder.path());
+    output(
+        folder.path(),
+        &["generate", "movielens", "--to", &raw, "--users", "20"],
+    );
+    // The finished upload cannot take its place, as on a full disk.
+    let blocked = folder
+        .path()
+        .join("lake/movielens/quarantine.parquet/blocked");
+    std::fs::create_dir_all(blocked).unwrap();
+    let (code, errors) = failure(folder.path(), &["ingest", "movielens", "--from", &raw]);
+    assert_eq!(code, Some(1), "{errors}");
+    assert!(errors.contains("quarantine.parquet"), "{errors}");
+}
+
+#[test]
 fn a_wrong_model_folder_or_device_is_refused_by_name() {
     let folder = ingested();
     let wrong = folder.path().join("lake").to_string_lossy().into_owned();
