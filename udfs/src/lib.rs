@@ -40,6 +40,7 @@ pub fn register_all(registry: &mut dyn FunctionRegistry) -> Result<()> {
     for function in scalars.into_iter().flatten() {
         registry.register_udf(function)?;
     }
+    datafusion_functions_json::register_all(registry)?;
     let aggregates = [probability::aggregates(), recsys::aggregates()];
     for aggregate in aggregates.into_iter().flatten() {
         registry.register_udaf(aggregate)?;
