@@ -9,10 +9,11 @@ use datafusion::execution::cache::cache_manager::CacheManagerConfig;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion_cli::object_storage::instrumented::InstrumentedObjectStoreRegistry;
+use usermirror_udfs::llm;
 use usermirror_udfs::llm::catalog::Open;
 use usermirror_udfs::llm::models::Models;
 use usermirror_udfs::llm::progress::Observer;
-use usermirror_udfs::{llm, raw};
+use usermirror_udfs::raw::{self, RawFolder};
 
 use crate::error::Result;
 use crate::lake::Lake;
@@ -108,7 +109,8 @@ impl Session {
         let mut state = builder.build();
         usermirror_udfs::register_all(&mut state)?;
         let ctx = SessionContext::new_with_state(state).enable_url_table();
-        raw::register(&ctx, raw_root);
+        let raw_folder = raw_root.map_or_else(RawFolder::default, RawFolder::new);
+        raw::register(&ctx, Arc::new(raw_folder));
         parameters.install(&ctx);
         lake.register(&ctx).await?;
         Ok(Self {

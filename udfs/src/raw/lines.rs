@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::io::BufRead;
 
 use datafusion::common::{Result, plan_err};
+use memchr::memchr;
 
 /// The longest line that is read; the rest of a longer one is skipped.
 const LONGEST: usize = 16 << 20;
@@ -48,9 +49,26 @@ pub struct Line<'a> {
     pub number: i64,
     /// Its text without the line end, or what is wrong with it.
     pub text: Result<Cow<'a, str>, String>,
-    /// Its bytes, for the quarantine.
-    pub bytes: &'a [u8],
+    /// Its bytes without the line end, for the quarantine.
+    pub bytes: Cow<'a, [u8]>,
+    /// `\n`, `\r\n`, or nothing at the end of the file.
+    pub ending: &'static str,
 }
+
+impl Line<'_> {
+    /// The line, kept beyond the next one.
+    pub fn into_owned(self) -> Line<'static> {
+        Line {
+            number: self.number,
+            text: self.text.map(|text| Cow::Owned(text.into_owned())),
+            bytes: Cow::Owned(self.bytes.into_owned()),
+            ending: self.ending,
+        }
+    }
+}
+
+/// What some programs put before a UTF-8 text.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Reads lines that end in `\n` alone, or in `\r\n`.
 pub struct Lines {
@@ -75,7 +93,7 @@ impl Lines {
 
     /// The next line; `None` at the end. A file that cannot be read to its end (a cut
     /// gzip) yields one last line that says so.
-    pub fn next(&mut self) -> Option<Line<'_>> {
+    pub fn next_line(&mut self) -> Option<Line<'_>> {
         if self.broken {
             return None;
         }
@@ -91,9 +109,10 @@ impl Lines {
                 Some(format!("the file cannot be read beyond this line: {e}"))
             }
         };
-        let mut bytes = self.buffer.as_slice();
-        bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
-        bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
+        let (mut bytes, ending) = split_ending(&self.buffer);
+        if self.number == 1 && self.encoding == Encoding::Utf8 {
+            bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
+        }
         let text = match fault {
             Some(fault) => Err(fault),
             None => self.encoding.decode(bytes),
@@ -101,7 +120,8 @@ impl Lines {
         Some(Line {
             number: self.number,
             text,
-            bytes,
+            bytes: Cow::Borrowed(bytes),
+            ending,
         })
     }
 
@@ -115,7 +135,7 @@ impl Lines {
             if available.is_empty() {
                 return Ok(length);
             }
-            let end = memchr(available);
+            let end = memchr(b'\n', available);
             let taken = end.map_or(available.len(), |at| at + 1);
             let room = LONGEST.saturating_sub(self.buffer.len());
             self.buffer.extend_from_slice(&available[..taken.min(room)]);
@@ -128,8 +148,14 @@ impl Lines {
     }
 }
 
-fn memchr(bytes: &[u8]) -> Option<usize> {
-    bytes.iter().position(|&byte| byte == b'\n')
+fn split_ending(bytes: &[u8]) -> (&[u8], &'static str) {
+    let Some(line) = bytes.strip_suffix(b"\n") else {
+        return (bytes, "");
+    };
+    match line.strip_suffix(b"\r") {
+        Some(line) => (line, "\r\n"),
+        None => (line, "\n"),
+    }
 }
 
 #[cfg(test)]
@@ -140,7 +166,7 @@ mod tests {
         let reader = Box::new(std::io::Cursor::new(bytes.to_vec()));
         let mut lines = Lines::new(reader, encoding);
         let mut texts = vec![];
-        while let Some(line) = lines.next() {
+        while let Some(line) = lines.next_line() {
             texts.push(line.text.map(Cow::into_owned));
         }
         texts
@@ -186,7 +212,7 @@ mod tests {
         std::fs::write(&path, bytes).unwrap();
         let mut lines = Lines::new(super::super::files::open(&path).unwrap(), Encoding::Utf8);
         let (mut whole, mut faults) = (0, 0);
-        while let Some(line) = lines.next() {
+        while let Some(line) = lines.next_line() {
             match line.text {
                 Ok(_) => whole += 1,
                 Err(fault) => {

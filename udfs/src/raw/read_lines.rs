@@ -1,15 +1,15 @@
-//! `read_lines(path [, encoding])`: a raw file, a row a line.
+//! `read_lines(path [, encoding])`: raw files, a row a line.
 
 use std::sync::Arc;
 
-use datafusion::arrow::array::{ArrayRef, Int64Builder, RecordBatch, StringBuilder};
-use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::catalog::{TableFunctionArgs, TableFunctionImpl, TableProvider};
 use datafusion::common::Result;
 
+use super::columns::{Column, Kind};
 use super::files::RawFolder;
 use super::lines::{Encoding, Lines};
-use super::table::{BATCH, Format, leading_fields, raw_text, table, text_arguments};
+use super::rows::Rows;
+use super::table::{Format, Records, table, text_arguments};
 
 const USAGE: &str = "read_lines('file' [, 'utf8' | 'latin1'])";
 
@@ -30,52 +30,40 @@ impl TableFunctionImpl for ReadLines {
     fn call_with_args(&self, args: TableFunctionArgs) -> Result<Arc<dyn TableProvider>> {
         let texts = text_arguments("read_lines", USAGE, 1, args.exprs())?;
         let encoding = Encoding::named(texts.get(1).map_or("utf8", String::as_str))?;
-        let path = self.folder.find(&texts[0])?;
-        table(path, texts[0].clone(), encoding, Arc::new(WholeLines))
+        let text = Column {
+            name: "text".to_owned(),
+            kind: Kind::Text,
+        };
+        table(
+            self.folder.find(&texts[0])?,
+            encoding,
+            Arc::new(WholeLines([text])),
+        )
     }
 }
 
 #[derive(Debug)]
-struct WholeLines;
+struct WholeLines([Column; 1]);
 
 impl Format for WholeLines {
-    fn schema(&self) -> SchemaRef {
-        let mut fields = leading_fields();
-        fields.push(Field::new("text", DataType::Utf8, true));
-        Arc::new(Schema::new(fields))
+    fn columns(&self) -> &[Column] {
+        &self.0
     }
 
-    fn batch(&self, file: &str, lines: &mut Lines) -> Result<RecordBatch> {
-        let mut number = Int64Builder::new();
-        let mut files = StringBuilder::new();
-        let mut error = StringBuilder::new();
-        let mut raw = StringBuilder::new();
-        let mut text = StringBuilder::new();
-        while number.values_slice().len() < BATCH
-            && let Some(line) = lines.next()
-        {
-            files.append_value(file);
-            number.append_value(line.number);
-            match line.text {
-                Ok(value) => {
-                    error.append_null();
-                    raw.append_null();
-                    text.append_value(value);
-                }
-                Err(fault) => {
-                    error.append_value(fault);
-                    raw.append_value(raw_text(line.bytes));
-                    text.append_null();
-                }
-            }
+    fn records(&self, lines: Lines) -> Result<Box<dyn Records + '_>> {
+        Ok(Box::new(lines))
+    }
+}
+
+impl Records for Lines {
+    fn next(&mut self, rows: &mut Rows) -> bool {
+        let Some(line) = self.next_line() else {
+            return false;
+        };
+        match &line.text {
+            Ok(text) => rows.push(line.number, std::iter::once(text.as_ref()), &line.bytes),
+            Err(fault) => rows.push_bad(line.number, fault, &line.bytes),
         }
-        let columns: Vec<ArrayRef> = vec![
-            Arc::new(files.finish()),
-            Arc::new(number.finish()),
-            Arc::new(error.finish()),
-            Arc::new(raw.finish()),
-            Arc::new(text.finish()),
-        ];
-        Ok(RecordBatch::try_new(self.schema(), columns)?)
+        true
     }
 }

@@ -1,10 +1,8 @@
-//! A raw file as a streamed table: read once, front to back, off the async threads.
+//! Raw files as a streamed table: read once, front to back, off the async threads.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use datafusion::arrow::array::RecordBatch;
-use datafusion::arrow::datatypes::{DataType, Field, SchemaRef};
+use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::catalog::TableProvider;
 use datafusion::catalog::streaming::StreamingTable;
 use datafusion::common::{Result, ScalarValue, plan_err};
@@ -13,61 +11,41 @@ use datafusion::logical_expr::Expr;
 use datafusion::physical_plan::stream::RecordBatchReceiverStreamBuilder;
 use datafusion::physical_plan::streaming::PartitionStream;
 
-use super::files;
+use super::columns::Column;
+use super::files::{self, RawFile};
 use super::lines::{Encoding, Lines};
+use super::rows::{Rows, schema};
 
-/// Rows of one batch.
-pub const BATCH: usize = 8192;
-
-/// Longest piece of a bad line that is kept.
-const RAW_CHARACTERS: usize = 1000;
-
-/// How the lines of a file become rows.
+/// How the lines of files become rows.
 pub trait Format: Send + Sync + std::fmt::Debug {
-    /// The columns.
-    fn schema(&self) -> SchemaRef;
+    /// The declared columns.
+    fn columns(&self) -> &[Column];
 
-    /// Reads up to [`BATCH`] lines into one batch; an empty one is the end.
+    /// The records of a file.
     ///
     /// # Errors
-    /// Fails when Arrow refuses the columns, never because of a line.
-    fn batch(&self, file: &str, lines: &mut Lines) -> Result<RecordBatch>;
+    /// Fails when the file as a whole is not of this format; a bad line is a bad row.
+    fn records(&self, lines: Lines) -> Result<Box<dyn Records + '_>>;
 }
 
-/// The columns that every raw table begins with.
-pub fn leading_fields() -> Vec<Field> {
-    vec![
-        Field::new("file", DataType::Utf8, false),
-        Field::new("line", DataType::Int64, false),
-        Field::new("error", DataType::Utf8, true),
-        Field::new("raw", DataType::Utf8, true),
-    ]
+/// The records of one file, front to back.
+pub trait Records {
+    /// Appends the next record, or what is wrong with it; false at the end of the file.
+    fn next(&mut self, rows: &mut Rows) -> bool;
 }
 
-/// The text kept of a bad line.
-pub fn raw_text(bytes: &[u8]) -> String {
-    // Four bytes a character at most.
-    let start = &bytes[..bytes.len().min(4 * RAW_CHARACTERS)];
-    String::from_utf8_lossy(start)
-        .chars()
-        .take(RAW_CHARACTERS)
-        .collect()
-}
-
-/// The table of the file at `path`, called `file` in its rows.
+/// The table of `files`, one after another.
 ///
 /// # Errors
 /// Fails when the schema is refused.
 pub fn table(
-    path: PathBuf,
-    file: String,
+    files: Vec<RawFile>,
     encoding: Encoding,
     format: Arc<dyn Format>,
 ) -> Result<Arc<dyn TableProvider>> {
-    let schema = format.schema();
+    let schema = schema(format.columns());
     let partition = RawPartition {
-        path,
-        file,
+        files: files.into(),
         encoding,
         schema: Arc::clone(&schema),
         format,
@@ -106,8 +84,7 @@ pub fn text_arguments(
 
 #[derive(Debug)]
 struct RawPartition {
-    path: PathBuf,
-    file: String,
+    files: Arc<[RawFile]>,
     encoding: Encoding,
     schema: SchemaRef,
     format: Arc<dyn Format>,
@@ -121,17 +98,26 @@ impl PartitionStream for RawPartition {
     fn execute(&self, _ctx: Arc<TaskContext>) -> SendableRecordBatchStream {
         let mut stream = RecordBatchReceiverStreamBuilder::new(Arc::clone(&self.schema), 2);
         let batches = stream.tx();
-        let (path, file) = (self.path.clone(), self.file.clone());
+        let files = Arc::clone(&self.files);
         let (encoding, format) = (self.encoding, Arc::clone(&self.format));
         stream.spawn_blocking(move || {
-            let mut lines = Lines::new(files::open(&path)?, encoding);
-            loop {
-                let batch = format.batch(&file, &mut lines)?;
-                // A closed channel means that nobody wants more.
-                if batch.num_rows() == 0 || batches.blocking_send(Ok(batch)).is_err() {
-                    return Ok(());
+            let mut rows = Rows::new(format.columns());
+            for file in files.iter() {
+                rows.enter(&file.name);
+                let lines = Lines::new(files::open(&file.path)?, encoding);
+                let mut records = format
+                    .records(lines)
+                    .map_err(|e| e.context(file.name.clone()))?;
+                while records.next(&mut rows) {
+                    // A closed channel means that nobody wants more.
+                    if rows.is_full() && batches.blocking_send(rows.take()).is_err() {
+                        return Ok(());
+                    }
                 }
             }
+            // An empty last batch is no trouble; a closed channel neither.
+            batches.blocking_send(rows.take()).ok();
+            Ok(())
         });
         stream.build()
     }
