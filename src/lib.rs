@@ -6,6 +6,7 @@
 //! functions both call in the crate `usermirror-udfs`.
 
 pub mod cli;
+pub mod datasets;
 pub mod error;
 pub mod export;
 pub mod generate;

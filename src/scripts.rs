@@ -1,15 +1,16 @@
 //! SQL files: where they are found and how they are run.
 //!
 //! The files of `sql/` and `datasets/` are built into the binary; `--home DIR` reads a
-//! changed copy instead. In a file, `CREATE …` statements make intermediate relations
+//! changed copy instead, `--datasets-dir DIR` adds datasets. In a file, `CREATE …` statements make intermediate relations
 //! and a final bare query is the file's result.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use datafusion::prelude::{DataFrame, SessionContext};
 use datafusion::sql::parser::DFParser;
 use include_dir::{Dir, include_dir};
 
+use crate::datasets::Dataset;
 use crate::error::{Error, Result};
 
 static SQL: Dir = include_dir!("$CARGO_MANIFEST_DIR/sql");
@@ -68,12 +69,17 @@ impl Script {
 #[derive(Debug, Clone, Default)]
 pub struct Scripts {
     home: Option<PathBuf>,
+    more_datasets: Option<PathBuf>,
 }
 
 impl Scripts {
-    /// The built-in files, or those of `home`, a folder with `sql/` and `datasets/`.
-    pub fn new(home: Option<PathBuf>) -> Self {
-        Self { home }
+    /// The built-in files, or those of `home`, a folder with `sql/` and `datasets/`; and
+    /// the datasets of `more_datasets`, one folder each, which go before others of their name.
+    pub fn new(home: Option<PathBuf>, more_datasets: Option<PathBuf>) -> Self {
+        Self {
+            home,
+            more_datasets,
+        }
     }
 
     /// The SQL files of `folder` (`sql/scenarios`), in the order of their names.
@@ -91,11 +97,8 @@ impl Scripts {
     /// # Errors
     /// Fails when there is no such file.
     pub fn file(&self, path: &str) -> Result<Script> {
-        let text = match &self.home {
-            Some(home) => {
-                let file = home.join(path);
-                std::fs::read_to_string(&file).map_err(|e| Error::file(&file, e))?
-            }
+        let text = match self.outside(path) {
+            Some(file) => std::fs::read_to_string(&file).map_err(|e| Error::file(&file, e))?,
             None => {
                 let (dir, inner) = built_in(path)?;
                 let file = dir.get_file(inner).and_then(|file| file.contents_utf8());
@@ -111,38 +114,51 @@ impl Scripts {
     /// The datasets there are folders for.
     ///
     /// # Errors
-    /// Fails when `--home` has no `datasets` folder.
+    /// Fails when `--home` has no `datasets` folder or `--datasets-dir` cannot be read.
     pub fn datasets(&self) -> Result<Vec<String>> {
         let folders = self.list("datasets")?;
         let names = folders.iter().filter_map(|path| path.rsplit('/').next());
-        Ok(names.map(str::to_owned).collect())
+        let mut names: Vec<String> = names.map(str::to_owned).collect();
+        if let Some(more) = &self.more_datasets {
+            names.extend(entries(more)?);
+        }
+        names.sort();
+        names.dedup();
+        Ok(names)
     }
 
     /// Checks that `dataset` has a folder.
     ///
     /// # Errors
     /// Fails with the list of those that have.
-    pub fn require_dataset(&self, dataset: &str) -> Result<()> {
+    pub fn require_dataset(&self, dataset: &Dataset) -> Result<()> {
         let known = self.datasets()?;
-        if known.iter().any(|name| name == dataset) {
+        if known.iter().any(|name| name == dataset.folder()) {
             return Ok(());
         }
         Err(Error::Usage(format!(
-            "no dataset '{dataset}'; there are: {}. Another one is a folder of SQL files in \
-             datasets/, see docs/datasets.md",
+            "no dataset '{}'; there are: {}. Another one is a folder of SQL files: see \
+             docs/datasets.md and --datasets-dir",
+            dataset.folder(),
             known.join(", ")
         )))
+    }
+
+    /// Where `path` is outside the binary, if it is.
+    fn outside(&self, path: &str) -> Option<PathBuf> {
+        let more = self.more_datasets.iter().filter_map(|folder| {
+            let file = folder.join(path.strip_prefix("datasets/")?);
+            file.exists().then_some(file)
+        });
+        let home = self.home.iter().map(|home| home.join(path));
+        more.chain(home).next()
     }
 
     fn list(&self, folder: &str) -> Result<Vec<String>> {
         let mut paths: Vec<String> = match &self.home {
             Some(home) => {
-                let path = home.join(folder);
-                let entries = std::fs::read_dir(&path).map_err(|e| Error::file(&path, e))?;
-                entries
-                    .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-                    .map(|name| format!("{folder}/{name}"))
-                    .collect()
+                let names = entries(&home.join(folder))?.into_iter();
+                names.map(|name| format!("{folder}/{name}")).collect()
             }
             None => {
                 let (root, inner) = built_in(folder)?;
@@ -160,6 +176,13 @@ impl Scripts {
         paths.sort();
         Ok(paths)
     }
+}
+
+/// The names of what `folder` holds.
+fn entries(folder: &Path) -> Result<Vec<String>> {
+    let entries = std::fs::read_dir(folder).map_err(|e| Error::file(folder, e))?;
+    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    Ok(names.collect())
 }
 
 /// The built-in tree that `path` starts with, and the rest of the path.

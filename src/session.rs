@@ -1,21 +1,22 @@
 //! The session: one SQL context with the lake's tables, the functions, the
 //! parameters and the models.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::cache::cache_manager::CacheManagerConfig;
+use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion_cli::object_storage::instrumented::InstrumentedObjectStoreRegistry;
-use usermirror_udfs::llm;
 use usermirror_udfs::llm::catalog::Open;
 use usermirror_udfs::llm::models::Models;
+use usermirror_udfs::llm;
 use usermirror_udfs::llm::progress::Observer;
 use usermirror_udfs::raw::{self, RawFolder};
 
 use crate::error::Result;
+use crate::ingest::Source;
 use crate::lake::Lake;
 use crate::parameters::Parameters;
 use crate::progress::ModelWatch;
@@ -38,6 +39,8 @@ pub struct Session {
     opener: Arc<dyn Open>,
     /// What the models are doing, for people to see.
     pub watch: Arc<ModelWatch>,
+    /// Where the raw-file functions read.
+    pub raw: Arc<RawFolder>,
     /// The store registry, which the REPL's commands inspect.
     pub stores: Arc<InstrumentedObjectStoreRegistry>,
 }
@@ -54,7 +57,8 @@ impl Session {
         opener: Arc<dyn Open>,
     ) -> Result<Self> {
         let shared = (Arc::default(), Arc::default());
-        Self::build(lake, scripts, parameters, shared, opener, None).await
+        let raw = (RawFolder::default(), None);
+        Self::build(lake, scripts, parameters, shared, opener, raw).await
     }
 
     /// A sister session, with the same lake, parameters and models but relations of
@@ -63,21 +67,33 @@ impl Session {
     /// # Errors
     /// Fails when the lake cannot be read.
     pub async fn sister(&self) -> Result<Self> {
-        self.sister_over(None).await
+        self.sister_with(RawFolder::default(), None).await
     }
 
-    /// A sister session whose raw-file functions read the folder `raw_root`.
+    /// A sister session whose raw-file functions read the folder of `source`, within
+    /// its bound of memory.
     ///
     /// # Errors
     /// Fails when the lake cannot be read.
-    pub async fn sister_over(&self, raw_root: Option<PathBuf>) -> Result<Self> {
+    pub async fn sister_over(&self, source: &Source) -> Result<Self> {
+        let mut raw = RawFolder::new(source.from.clone());
+        if let Some(variant) = source.dataset.variant() {
+            raw = raw.with_variant(variant)?;
+        }
+        if source.partial {
+            raw = raw.with_missing_allowed();
+        }
+        self.sister_with(raw, Some(source.memory)).await
+    }
+
+    async fn sister_with(&self, raw: RawFolder, memory: Option<usize>) -> Result<Self> {
         Self::build(
             self.lake.clone(),
             self.scripts.clone(),
             self.parameters.clone(),
             (Arc::clone(&self.models), Arc::clone(&self.watch)),
             Arc::clone(&self.opener),
-            raw_root,
+            (raw, memory),
         )
         .await
     }
@@ -88,15 +104,17 @@ impl Session {
         parameters: Parameters,
         (models, watch): (Arc<Models>, Arc<ModelWatch>),
         opener: Arc<dyn Open>,
-        raw_root: Option<PathBuf>,
+        (raw, memory): (RawFolder, Option<usize>),
     ) -> Result<Self> {
         let stores = Arc::new(InstrumentedObjectStoreRegistry::new());
         // Tables are replaced while the session lives, so listings must be fresh.
         let caches = CacheManagerConfig::default().with_list_files_cache_limit(0);
-        let runtime = RuntimeEnvBuilder::new()
+        let mut runtime = RuntimeEnvBuilder::new()
             .with_object_store_registry(Arc::clone(&stores) as _)
-            .with_cache_manager(caches)
-            .build_arc()?;
+            .with_cache_manager(caches);
+        if let Some(bytes) = memory {
+            runtime = runtime.with_memory_pool(Arc::new(FairSpillPool::new(bytes)));
+        }
         let config = SessionConfig::from_env()?
             .with_information_schema(true)
             .with_extension(Arc::new(Observer(Arc::clone(&watch) as _)))
@@ -104,13 +122,13 @@ impl Session {
         let builder = SessionStateBuilder::new()
             .with_default_features()
             .with_config(config)
-            .with_runtime_env(runtime);
+            .with_runtime_env(runtime.build_arc()?);
         let builder = llm::install(builder, &models, Arc::clone(&opener));
         let mut state = builder.build();
         usermirror_udfs::register_all(&mut state)?;
         let ctx = SessionContext::new_with_state(state).enable_url_table();
-        let raw_folder = raw_root.map_or_else(RawFolder::default, RawFolder::new);
-        raw::register(&ctx, Arc::new(raw_folder));
+        let raw = Arc::new(raw);
+        raw::register(&ctx, Arc::clone(&raw));
         parameters.install(&ctx);
         lake.register(&ctx).await?;
         Ok(Self {
@@ -121,6 +139,7 @@ impl Session {
             models,
             opener,
             watch,
+            raw,
             stores,
         })
     }

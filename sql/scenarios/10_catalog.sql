@@ -18,6 +18,7 @@ SELECT
     c.item_index,
     i.ts,
     i.row,
+    i.impressions,
     CAST(row_number() OVER (PARTITION BY i.user_id ORDER BY i.ts, i.row) AS BIGINT) AS position,
     CAST(rank() OVER (PARTITION BY i.user_id ORDER BY i.ts) AS BIGINT) - 1 AS earlier
 FROM interactions AS i

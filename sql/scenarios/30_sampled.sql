@@ -1,9 +1,11 @@
 -- The sampled interactions: each becomes one scenario. Only interactions with at least
--- @earlier_min strictly earlier ones of the same user qualify.
+-- @earlier_min strictly earlier ones of the same user qualify; of a log that tells what
+-- was shown, only those for which it does.
 CREATE OR REPLACE TABLE drawn AS
-SELECT user_id, item_id, item_index, ts, row, earlier
+SELECT user_id, item_id, item_index, ts, row, earlier, impressions
 FROM events
 WHERE earlier >= @earlier_min
+    AND (impressions IS NOT NULL OR (SELECT count(impressions) FROM interactions) = 0)
 ORDER BY stable_hash(@seed, 'sample', user_id, row)
 LIMIT @scenarios;
 
@@ -35,6 +37,7 @@ SELECT
     d.ts,
     d.row,
     d.earlier,
+    d.impressions,
     h.horizon,
     w.window_id,
     CASE

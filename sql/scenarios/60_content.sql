@@ -1,8 +1,13 @@
 -- TF-IDF rows of the items' texts, one set a window: a word's weight counts the items
--- that were available when the window began (all items in `paper` mode).
+-- that were available when the window began (all items in `paper` mode). Empty, like the
+-- factors, where the log tells what was shown.
 CREATE OR REPLACE TABLE words AS
 SELECT item_index, available_at, term, count(*) AS occurrences
-FROM (SELECT item_index, available_at, unnest(tokens(text)) AS term FROM catalog)
+FROM (
+    SELECT item_index, available_at, unnest(tokens(text)) AS term
+    FROM catalog
+    WHERE (SELECT count(impressions) FROM interactions) = 0
+)
 GROUP BY item_index, available_at, term;
 
 CREATE OR REPLACE TABLE content AS

@@ -6,6 +6,7 @@ use clap::Args;
 use indicatif::HumanCount;
 
 use super::Global;
+use crate::datasets::Dataset;
 use crate::error::Result;
 use crate::generate::{generate, world::World};
 
@@ -18,7 +19,7 @@ The users choose by a known policy (see docs/demo-world.md), so the best possibl
 is known; it is printed, and the policy is written to DIR/policy.")]
 pub struct Arguments {
     /// The dataset whose raw format is written
-    dataset: String,
+    dataset: Dataset,
     /// The folder to write
     #[arg(long, value_name = "DIR")]
     to: PathBuf,

@@ -28,6 +28,14 @@ pub struct Global {
     /// A folder with sql/ and datasets/ to use in place of the built-in files
     #[arg(long, global = true, value_name = "DIR", env = "USERMIRROR_HOME")]
     pub home: Option<PathBuf>,
+    /// A folder with datasets of your own, one folder of SQL files each (docs/datasets.md)
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        env = "USERMIRROR_DATASETS_DIR"
+    )]
+    pub datasets_dir: Option<PathBuf>,
     /// The ONNX Runtime shared library [default: ORT_DYLIB_PATH, then usermirror.toml, then .runtime/]
     #[arg(long, global = true, value_name = "FILE")]
     pub runtime: Option<PathBuf>,
@@ -68,7 +76,7 @@ impl Global {
         }
         let seed = parameters.get("seed").map(|seed| seed.to_string());
         let lake = Lake::open(&self.root)?;
-        let scripts = Scripts::new(self.home.clone());
+        let scripts = Scripts::new(self.home.clone(), self.datasets_dir.clone());
         let opener = Arc::new(OnnxOpener::new(self.runtime_library()?));
         let session = Session::open(lake, scripts, parameters, opener).await?;
         if let Some(seed) = seed {

@@ -5,6 +5,7 @@ use datafusion::scalar::ScalarValue;
 
 use super::Global;
 use super::options::set;
+use crate::datasets::Dataset;
 use crate::error::{Error, Result};
 use crate::report;
 use crate::run::{self, Plan, Step};
@@ -26,7 +27,7 @@ pub struct Arguments {
         value_delimiter = ',',
         default_value = "movielens"
     )]
-    datasets: Vec<String>,
+    datasets: Vec<Dataset>,
     /// Scenarios sampled from each dataset [default: 1024]
     #[arg(long, value_name = "N")]
     scenarios: Option<u64>,

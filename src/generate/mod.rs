@@ -21,6 +21,7 @@ use datafusion::datasource::MemTable;
 use datafusion::prelude::SessionContext;
 use futures::StreamExt;
 
+use crate::datasets::Dataset;
 use crate::error::{Error, Result};
 use crate::ingest::enter_schema;
 use crate::session::Session;
@@ -33,7 +34,7 @@ use world::World;
 /// Fails on a dataset that has no `demo.sql` and on a folder that cannot be written.
 pub async fn generate(
     session: &Session,
-    dataset: &str,
+    dataset: &Dataset,
     world: &World,
     to: &Path,
 ) -> Result<Vec<(String, u64)>> {
@@ -52,7 +53,7 @@ pub async fn generate(
     }
     let script = session
         .scripts
-        .file(&format!("datasets/{dataset}/demo.sql"))?;
+        .file(&dataset.script("demo.sql"))?;
     script.run(ctx).await?;
 
     std::fs::create_dir_all(to).map_err(|e| Error::file(to, e))?;

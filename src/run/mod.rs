@@ -17,6 +17,7 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::prelude::{DataFrame, col};
 use sha2::{Digest, Sha256};
 
+use crate::datasets::Dataset;
 use crate::error::{Error, Result};
 use crate::ledger;
 use crate::progress;
@@ -40,7 +41,7 @@ pub enum Step {
 #[derive(Debug, Clone)]
 pub struct Plan {
     /// Datasets to build scenarios from.
-    pub datasets: Vec<String>,
+    pub datasets: Vec<Dataset>,
     /// The last step to do.
     pub until: Step,
     /// The selection strategy: a file of `sql/select`.

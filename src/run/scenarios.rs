@@ -5,6 +5,7 @@ use datafusion::common::TableReference;
 use datafusion::scalar::ScalarValue;
 
 use super::{Job, check, hold, store};
+use crate::datasets::Dataset;
 use crate::error::{Error, Result};
 use crate::ingest::enter_schema;
 use crate::scripts::Script;
@@ -13,7 +14,7 @@ use crate::session::Session;
 const TABLE: &str = "scenarios";
 
 /// Builds, checks and writes the scenarios of `datasets`.
-pub async fn build(session: &Session, datasets: &[String]) -> Result<()> {
+pub async fn build(session: &Session, datasets: &[Dataset]) -> Result<()> {
     let mut inputs = vec![];
     let mut scripts = session.scripts.folder("sql/scenarios")?;
     for dataset in datasets {
@@ -21,10 +22,11 @@ pub async fn build(session: &Session, datasets: &[String]) -> Result<()> {
         require_ingested(session, dataset).await?;
         scripts.push(prompt_script(session, dataset)?);
         for table in ["users", "items", "interactions"] {
-            inputs.push(TableReference::partial(dataset.as_str(), table));
+            inputs.push(TableReference::partial(dataset.key(), table));
         }
     }
-    session.parameters.set("dataset", &datasets.join(","))?;
+    let keys: Vec<_> = datasets.iter().map(Dataset::key).collect();
+    session.parameters.set("dataset", &keys.join(","))?;
     let job = Job {
         step: TABLE,
         output: TABLE,
@@ -43,11 +45,11 @@ pub async fn build(session: &Session, datasets: &[String]) -> Result<()> {
 }
 
 /// The scenarios of one dataset, in a session of their own.
-async fn build_one(session: &Session, dataset: &str) -> Result<Vec<RecordBatch>> {
+async fn build_one(session: &Session, dataset: &Dataset) -> Result<Vec<RecordBatch>> {
     let session = session.sister().await?;
     let ctx = &session.ctx;
-    enter_schema(ctx, dataset)?;
-    session.parameters.set("dataset", dataset)?;
+    enter_schema(ctx, &dataset.key())?;
+    session.parameters.set("dataset", &dataset.key())?;
     let mut scripts = session.scripts.folder("sql/scenarios")?;
     // The dataset renders its texts once options and history are known, and before
     // the last file puts the texts together.
@@ -76,14 +78,12 @@ async fn build_one(session: &Session, dataset: &str) -> Result<Vec<RecordBatch>>
     Ok(held)
 }
 
-fn prompt_script(session: &Session, dataset: &str) -> Result<Script> {
-    session
-        .scripts
-        .file(&format!("datasets/{dataset}/prompt.sql"))
+fn prompt_script(session: &Session, dataset: &Dataset) -> Result<Script> {
+    session.scripts.file(&dataset.script("prompt.sql"))
 }
 
-async fn require_ingested(session: &Session, dataset: &str) -> Result<()> {
-    let table = TableReference::partial(dataset, "interactions");
+async fn require_ingested(session: &Session, dataset: &Dataset) -> Result<()> {
+    let table = TableReference::partial(dataset.key(), "interactions");
     if session.lake.contains(&table).await? {
         return Ok(());
     }

@@ -10,7 +10,7 @@ use usermirror::ingest::ingest;
 use usermirror::run::{Plan, Step, run};
 use usermirror::scripts::Scripts;
 
-use crate::support::{rows, session, session_with};
+use crate::support::{dataset, rows, session, session_with, strict};
 
 /// A lake with a small world whose log is as awkward as real ones: many events of a
 /// user share a time, and some films are released while the log runs.
@@ -19,7 +19,9 @@ async fn lake() -> TempDir {
     let raw = folder.path().join("raw");
     let session = session(&folder.path().join("lake")).await;
     let world = World::simulate(200, 3);
-    generate(&session, "movielens", &world, &raw).await.unwrap();
+    generate(&session, &dataset("movielens"), &world, &raw)
+        .await
+        .unwrap();
     rewrite(&raw.join("ratings.dat"), |fields| {
         let seconds: i64 = fields[3].parse().unwrap();
         fields[3] = (seconds / 1_000_000 * 1_000_000).to_string();
@@ -30,7 +32,7 @@ async fn lake() -> TempDir {
             fields[1].replace_range(start.., "(2000)");
         }
     });
-    ingest(&session, "movielens", &raw, true).await.unwrap();
+    ingest(&session, &strict("movielens", &raw)).await.unwrap();
     folder
 }
 
@@ -51,7 +53,7 @@ fn rewrite(file: &Path, change: impl Fn(&mut [String])) {
 
 fn plan() -> Plan {
     Plan {
-        datasets: vec!["movielens".to_owned()],
+        datasets: vec![dataset("movielens")],
         until: Step::Scenarios,
         select: "uncertainty".to_owned(),
     }
@@ -154,7 +156,7 @@ async fn every_known_defect_is_caught_by_its_check() {
         assert!(text.contains(sound), "{file} no longer says: {sound}");
         std::fs::write(&path, text.replace(sound, defect)).unwrap();
 
-        let scripts = Scripts::new(Some(home.path().to_owned()));
+        let scripts = Scripts::new(Some(home.path().to_owned()), None);
         let session = session_with(&folder.path().join("lake"), scripts).await;
         session.parameters.set("scenarios", "1500").unwrap();
         let error = run(&session, &plan()).await.unwrap_err().to_string();

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
+use usermirror::datasets::Dataset;
+use usermirror::ingest::Source;
 use usermirror::lake::Lake;
 use usermirror::models::OnnxOpener;
 use usermirror::parameters::Parameters;
@@ -23,6 +25,22 @@ pub async fn session_with(folder: &Path, scripts: Scripts) -> Session {
     Session::open(lake, scripts, Parameters::default(), opener)
         .await
         .unwrap()
+}
+
+/// The dataset called `name`.
+pub fn dataset(name: &str) -> Dataset {
+    name.parse().unwrap()
+}
+
+/// The raw files of dataset `name` in `from`, of which every row must be good.
+pub fn strict(name: &str, from: &Path) -> Source {
+    Source {
+        dataset: dataset(name),
+        from: from.to_owned(),
+        strict: true,
+        partial: false,
+        memory: 256 << 20,
+    }
 }
 
 /// The rows of a query, each cell as SQL would show it.

@@ -1,0 +1,147 @@
+//! Ingest: a publisher's raw files become the tables `users`, `items`, `interactions`.
+//!
+//! Every raw line is accounted for: it is kept, filtered by a named rule, or put into
+//! the dataset's `quarantine` table with a reason. Rows stream through disk, so that
+//! memory stays bounded however long the log is.
+
+mod account;
+mod quarantine;
+mod stage;
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use datafusion::common::{ScalarValue, TableReference};
+use datafusion::prelude::{DataFrame, SessionContext};
+
+pub use account::Account;
+use stage::{TABLES, Table, staged_name};
+
+use crate::datasets::Dataset;
+use crate::error::{Error, Result};
+use crate::lake::create_schema;
+use crate::ledger;
+use crate::progress::Step;
+use crate::session::Session;
+
+/// What to ingest, and how.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// The dataset whose SQL reads the files.
+    pub dataset: Dataset,
+    /// The folder with the publisher's files.
+    pub from: PathBuf,
+    /// Fail on any bad row.
+    pub strict: bool,
+    /// Read a missing file as an empty one.
+    pub partial: bool,
+    /// Bytes that sorts and joins may hold in memory before they spill to disk.
+    pub memory: usize,
+}
+
+/// What an ingest did.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// What became of the rows of every raw file and table.
+    pub accounts: Vec<Account>,
+    /// Files that were missing, where that is allowed.
+    pub missing: Vec<String>,
+}
+
+/// Reads `source` into the lake.
+///
+/// # Errors
+/// Fails on an unknown dataset, a missing file, and, when strict, on any bad row; the
+/// lake's tables then stay as they were.
+pub async fn ingest(session: &Session, source: &Source) -> Result<Outcome> {
+    let dataset = &source.dataset;
+    session.scripts.require_dataset(dataset)?;
+    if !source.from.is_dir() {
+        return Err(Error::Usage(format!(
+            "--from {}: not a folder",
+            source.from.display()
+        )));
+    }
+    let session = session.sister_over(source).await?;
+    enter_schema(&session.ctx, &dataset.key())?;
+
+    let mut accounts = vec![];
+    let outcome = build(&session, source, &mut accounts).await;
+    stage::clear(&session, dataset, &accounts).await?;
+    outcome?;
+    Ok(Outcome {
+        accounts,
+        missing: session.raw.missing(),
+    })
+}
+
+/// Makes the dataset's tables; `accounts` grows by what was staged.
+async fn build(session: &Session, source: &Source, accounts: &mut Vec<Account>) -> Result<()> {
+    let dataset = &source.dataset;
+    accounts.extend(stage::raw(session, dataset).await?);
+    for table in &TABLES {
+        accounts.push(stage::rows(session, dataset, table).await?);
+    }
+    if source.strict {
+        account::refuse_bad_rows(accounts)?;
+    }
+    quarantine::write(session, dataset, accounts).await?;
+    for table in &TABLES {
+        write(session, dataset, table).await?;
+    }
+    Ok(())
+}
+
+/// Writes the kept rows of a staged table as the dataset's table.
+async fn write(session: &Session, dataset: &Dataset, table: &Table) -> Result<()> {
+    let target = TableReference::partial(dataset.key(), table.name);
+    let step = Step::start(&format!("writing {target}"));
+    let started = Instant::now();
+    let kept = session
+        .ctx
+        .sql(&format!(
+            "SELECT * EXCEPT (file, line, quarantined, filtered) FROM {} \
+             WHERE quarantined IS NULL AND filtered IS NULL ORDER BY {}",
+            staged_name(dataset, table.name),
+            table.order
+        ))
+        .await?;
+    let stream = kept.execute_stream().await?;
+    let rows = session.lake.write(&session.ctx, &target, stream).await?;
+    let entry = ledger::Entry {
+        step: format!("ingest {dataset}"),
+        output: target.to_string(),
+        rows,
+        seconds: started.elapsed().as_secs_f64(),
+        fingerprint: String::new(),
+        output_version: session.lake.version(&target).await?,
+        models: vec![],
+    };
+    ledger::record(session, &entry).await?;
+    step.finish(rows);
+    Ok(())
+}
+
+/// Makes `name` the schema in which unqualified relations of `ctx` live.
+///
+/// # Errors
+/// Fails when the catalog refuses.
+pub fn enter_schema(ctx: &SessionContext, name: &str) -> Result<()> {
+    create_schema(ctx, name)?;
+    let state = ctx.state_ref();
+    let mut state = state.write();
+    state.config_mut().options_mut().catalog.default_schema = name.to_owned();
+    Ok(())
+}
+
+/// The texts of a frame's first column.
+async fn texts(frame: DataFrame) -> Result<Vec<Option<String>>> {
+    let mut texts = vec![];
+    for batch in frame.collect().await? {
+        for row in 0..batch.num_rows() {
+            let value = ScalarValue::try_from_array(batch.column(0), row)?;
+            texts.push(value.try_as_str().flatten().map(str::to_owned));
+        }
+    }
+    Ok(texts)
+}

@@ -1,0 +1,166 @@
+//! Staging: what a dataset's SQL yields is computed once, onto disk, and read from there.
+
+use datafusion::common::TableReference;
+use datafusion::prelude::SessionContext;
+
+use super::account::{self, Account};
+use super::texts;
+use crate::datasets::Dataset;
+use crate::error::{Error, Result};
+use crate::progress::Step;
+use crate::session::Session;
+
+/// The columns that a table has whatever the dataset's SQL leaves out; those are null.
+const COMMON: [(&str, &str); 4] = [
+    ("file", "TEXT"),
+    ("line", "BIGINT"),
+    ("quarantined", "TEXT"),
+    ("filtered", "TEXT"),
+];
+
+/// One of the normalised tables.
+pub struct Table {
+    /// Its name, and that of the SQL file and of the view which make it.
+    pub name: &'static str,
+    /// The order of its rows.
+    pub order: &'static str,
+    /// The column that no two kept rows may share, where that is not plain from the log.
+    unique: Option<&'static str>,
+    /// Columns that the dataset must give.
+    required: &'static [&'static str],
+    /// Columns that are null where the dataset does not know them, with their types.
+    optional: &'static [(&'static str, &'static str)],
+}
+
+/// The normalised tables, in the order they are made.
+pub const TABLES: [Table; 3] = [
+    Table {
+        name: "users",
+        order: "user_id",
+        unique: Some("user_id"),
+        required: &["user_id"],
+        optional: &[("friends", "TEXT[]")],
+    },
+    Table {
+        name: "items",
+        order: "item_id",
+        unique: Some("item_id"),
+        required: &["item_id"],
+        optional: &[("available_at", "TIMESTAMP"), ("text", "TEXT")],
+    },
+    Table {
+        name: "interactions",
+        order: "user_id, ts, row",
+        unique: None,
+        required: &["user_id", "item_id", "ts", "row"],
+        optional: &[("impressions", "TEXT[]")],
+    },
+];
+
+/// Parses each raw file once, and leaves a view of its good lines under the raw table's
+/// name for the dataset's SQL to read.
+pub async fn raw(session: &Session, dataset: &Dataset) -> Result<Vec<Account>> {
+    let ctx = &session.ctx;
+    let script = session.scripts.file(&dataset.script("raw.sql"))?;
+    script.run(ctx).await?;
+    let mut accounts = vec![];
+    for raw in raw_tables(ctx, &dataset.key())? {
+        let step = Step::start(&format!("reading {raw}"));
+        let staged = staged_name(dataset, &raw);
+        let stream = ctx.table(raw.as_str()).await?.execute_stream().await?;
+        let rows = session.lake.write(ctx, &staged, stream).await?;
+        ctx.sql(&format!(
+            "CREATE OR REPLACE VIEW {raw} AS \
+             SELECT * EXCEPT (error, raw) FROM {staged} WHERE error IS NULL"
+        ))
+        .await?;
+        accounts.push(account::of_lines(ctx, &raw, &staged).await?);
+        step.finish(rows);
+    }
+    Ok(accounts)
+}
+
+/// Runs the dataset's SQL file of `table` and stages every row of its view.
+pub async fn rows(session: &Session, dataset: &Dataset, table: &Table) -> Result<Account> {
+    let ctx = &session.ctx;
+    let Table { name, .. } = table;
+    let step = Step::start(&format!("making {name}"));
+    let path = dataset.script(&format!("{name}.sql"));
+    session.scripts.file(&path)?.run(ctx).await?;
+    let view = ctx.table(*name).await.map_err(|e| {
+        Error::Query(e.context(format!("{path} must create the view {name}")))
+    })?;
+    let has = |column: &str| view.schema().has_column_with_unqualified_name(column);
+    if let Some(missing) = table.required.iter().find(|column| !has(column)) {
+        return Err(Error::Failed(format!(
+            "{path}: its view {name} lacks the column {missing}; see docs/datasets.md"
+        )));
+    }
+    let absent = COMMON
+        .iter()
+        .chain(table.optional)
+        .filter(|(column, _)| !has(column))
+        .map(|(column, kind)| format!(", CAST(NULL AS {kind}) AS {column}"))
+        .collect::<String>();
+    let staged = staged_name(dataset, name);
+    let stream = ctx
+        .sql(&format!("SELECT *{absent} FROM {name}"))
+        .await?
+        .execute_stream()
+        .await?;
+    let rows = session.lake.write(ctx, &staged, stream).await?;
+    ctx.sql(&format!(
+        "CREATE OR REPLACE VIEW {name} AS SELECT * FROM {staged}"
+    ))
+    .await?;
+    if let Some(key) = table.unique {
+        require_unique(ctx, name, key, &path).await?;
+    }
+    step.finish(rows);
+    account::of_rows(ctx, name, &staged).await
+}
+
+/// Removes what was staged.
+pub async fn clear(session: &Session, dataset: &Dataset, accounts: &[Account]) -> Result<()> {
+    let made = accounts.iter().map(|account| account.table.as_str());
+    for table in made {
+        let staged = staged_name(dataset, table);
+        session.lake.remove(&session.ctx, &staged).await?;
+    }
+    Ok(())
+}
+
+/// The table that holds every row of `table`, good and bad.
+pub fn staged_name(dataset: &Dataset, table: &str) -> TableReference {
+    TableReference::partial(dataset.key(), format!("staged_{table}"))
+}
+
+/// A key that stands twice would multiply rows in every join: the dataset's SQL has to
+/// decide which one is kept.
+async fn require_unique(ctx: &SessionContext, table: &str, key: &str, path: &str) -> Result<()> {
+    let twice = ctx
+        .sql(&format!(
+            "SELECT {key} FROM {table} WHERE quarantined IS NULL AND filtered IS NULL \
+             GROUP BY {key} HAVING count(*) > 1 ORDER BY {key} LIMIT 1"
+        ))
+        .await?;
+    match texts(twice).await?.first() {
+        None => Ok(()),
+        Some(value) => Err(Error::Failed(format!(
+            "{path}: {key} '{}' stands twice among the kept {table}. Give all but one of such \
+             rows a reason in the column quarantined",
+            value.as_deref().unwrap_or("NULL")
+        ))),
+    }
+}
+
+fn raw_tables(ctx: &SessionContext, schema: &str) -> Result<Vec<String>> {
+    let options = ctx.state().config().options().catalog.clone();
+    let schema = ctx
+        .catalog(&options.default_catalog)
+        .and_then(|catalog| catalog.schema(schema));
+    let mut names = schema.map_or_else(Vec::new, |schema| schema.table_names());
+    names.retain(|table| table.starts_with("raw_"));
+    names.sort();
+    Ok(names)
+}
