@@ -13,21 +13,21 @@ FROM (
         concat_ws(
             ',',
             CAST(user - 1 AS TEXT),
-            make_array('full_active', 'full_active', 'high_active', 'middle_active', 'UNKNOWN')[draw_int(1, 5, 0, 'active', user)],
+            make_array('full_active', 'full_active', 'high_active', 'middle_active', 'UNKNOWN')[draw_int(1, 5, @seed, 'active', user)],
             '0',
-            CASE WHEN draw_int(1, 20, 0, 'streamer', user) = 1 THEN '1' ELSE '0' END,
-            CASE WHEN draw_int(1, 5, 0, 'author', user) = 1 THEN '1' ELSE '0' END,
-            CAST(draw_int(0, 9, 0, 'follows', user) AS TEXT),
+            CASE WHEN draw_int(1, 20, @seed, 'streamer', user) = 1 THEN '1' ELSE '0' END,
+            CASE WHEN draw_int(1, 5, @seed, 'author', user) = 1 THEN '1' ELSE '0' END,
+            CAST(draw_int(0, 9, @seed, 'follows', user) AS TEXT),
             '"(0,10]"',
-            CAST(draw_int(1, 9, 0, 'fans', user) AS TEXT),
+            CAST(draw_int(1, 9, @seed, 'fans', user) AS TEXT),
             '"[1,10)"',
-            CAST(draw_int(1, 4, 0, 'friends', user) AS TEXT),
+            CAST(draw_int(1, 4, @seed, 'friends', user) AS TEXT),
             '"[1,5)"',
-            CAST(draw_int(61, 365, 0, 'days', user) AS TEXT),
+            CAST(draw_int(61, 365, @seed, 'days', user) AS TEXT),
             '61-365',
             '0,1,17,638',
             -- One of the columns that are empty for some users.
-            CASE WHEN draw_int(1, 30, 0, 'blank', user) = 1 THEN '' ELSE '2' END,
+            CASE WHEN draw_int(1, 30, @seed, 'blank', user) = 1 THEN '' ELSE '2' END,
             '0,1,6,184,6,3,0,0,0,0,0,0,0'
         )
     FROM world_users
@@ -63,7 +63,7 @@ FROM (
         concat(
             CAST(item - 1 AS TEXT),
             CASE WHEN item % 3 = 0 THEN ',"[27, ' ELSE ',[' END,
-            CAST(draw_int(0, 39, 0, 'tag', item) AS TEXT),
+            CAST(draw_int(0, 39, @seed, 'tag', item) AS TEXT),
             CASE WHEN item % 3 = 0 THEN ']"' ELSE ']' END
         )
     FROM world_items
@@ -126,7 +126,7 @@ FROM (
             CASE WHEN bad THEN 'someday' ELSE to_char(DATE '2020-07-05' + CAST(day AS INT), '%Y%m%d') END, ',',
             CAST(item % 97 AS TEXT), ',NORMAL,',
             to_char(DATE '2020-07-05' - CAST(item % 300 AS INT), '%Y-%m-%d'), ',ShortImport,public,',
-            CAST(5000 + 100 * draw_int(0, 400, 0, 'length', item) AS TEXT), '.0,720,1280,0,841,UNKNOWN,0,0,',
+            CAST(5000 + 100 * draw_int(0, 400, @seed, 'length', item) AS TEXT), '.0,720,1280,0,841,UNKNOWN,0,0,',
             CAST(plays AS TEXT), repeat(',0', 12), ',',
             CAST(plays / 20 AS TEXT), repeat(',0', 5), ',',
             CAST(plays / 300 AS TEXT), repeat(',0', 11), ',',
@@ -136,10 +136,10 @@ FROM (
         SELECT
             item,
             day,
-            draw_int(10, 9000, 0, 'plays', item, day) AS plays,
-            draw_int(1, 1000, 0, 'bad day', item, day) = 1 AS bad
+            draw_int(10, 9000, @seed, 'plays', item, day) AS plays,
+            draw_int(1, 1000, @seed, 'bad day', item, day) = 1 AS bad
         FROM (SELECT item, unnest(generate_series(1, 63)) - 1 AS day FROM world_items)
-        WHERE draw_int(1, 5, 0, 'day', item, day) <= 3
+        WHERE draw_int(1, 5, @seed, 'day', item, day) <= 3
     )
 )
 ORDER BY item, day;
@@ -175,7 +175,7 @@ FROM (
             user,
             ts,
             event,
-            draw_int(1, 1000, 0, 'quirk', event) AS quirk,
+            draw_int(1, 1000, @seed, 'quirk', event) AS quirk,
             CAST(user - 1 AS TEXT) AS who,
             CAST(item - 1 AS TEXT) AS what,
             played,
@@ -187,11 +187,11 @@ FROM (
             SELECT
                 *,
                 length * (CASE rating WHEN 1 THEN 5 WHEN 2 THEN 30 WHEN 3 THEN 70 WHEN 4 THEN 100 ELSE 130 END
-                    + draw_int(0, 25, 0, 'watched', event)) / 100 AS played
+                    + draw_int(0, 25, @seed, 'watched', event)) / 100 AS played
             FROM (
                 SELECT
                     *,
-                    5000 + 100 * draw_int(0, 400, 0, 'length', item) AS length,
+                    5000 + 100 * draw_int(0, 400, @seed, 'length', item) AS length,
                     -- From 1999-01-01 on to 2020-07-05 in Beijing on.
                     1593878400000 + (ts - 915148800) * 1000 / 12 AS millis
                 FROM world_events

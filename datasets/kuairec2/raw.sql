@@ -29,13 +29,14 @@ SELECT * FROM read_csv(
 CREATE VIEW raw_days AS
 SELECT
     * EXCEPT (error, raw, date, undated),
-    coalesce(error, CASE WHEN undated THEN 'no video or no date' END) AS error,
+    coalesce(error, CASE WHEN undated THEN 'no video, or date not between 2011 and 2100' END) AS error,
     coalesce(raw, CASE WHEN undated THEN concat_ws(',', CAST(video_id AS TEXT), date) END) AS raw
 FROM (
     SELECT
         *,
         try_cast(date AS DATE) AS day,
-        video_id IS NULL OR try_cast(date AS DATE) IS NULL AS undated
+        video_id IS NULL
+            OR coalesce(try_cast(date AS DATE) NOT BETWEEN DATE '2011-01-01' AND DATE '2100-01-01', true) AS undated
     FROM read_csv(
         'item_daily_features.csv',
         'video_id BIGINT, date TEXT, upload_dt TEXT, video_duration DOUBLE, play_cnt DOUBLE, like_cnt DOUBLE, comment_cnt DOUBLE, share_cnt DOUBLE'

@@ -25,16 +25,16 @@ FROM (
                 WHEN item % 10 = 4 THEN concat('"For friends of ', array_to_string(genres, ', '), '.', chr(10), 'No ""ads"".', '"')
                 ELSE concat('For friends of ', array_to_string(genres, ' and '))
             END,
-            make_array('Everyone', 'Teen', 'Mature 17+')[draw_int(1, 3, 0, 'content', item)],
+            make_array('Everyone', 'Teen', 'Mature 17+')[draw_int(1, 3, @seed, 'content', item)],
             CASE
-                WHEN item % 7 = 0 THEN CAST(draw_int(15, 999, 0, 'reviews', item) AS TEXT)
+                WHEN item % 7 = 0 THEN CAST(draw_int(15, 999, @seed, 'reviews', item) AS TEXT)
                 ELSE concat(
-                    '"', CAST(draw_int(1, 999, 0, 'thousands', item) AS TEXT), ',',
-                    lpad(CAST(draw_int(0, 999, 0, 'reviews', item) AS TEXT), 3, '0'), '"'
+                    '"', CAST(draw_int(1, 999, @seed, 'thousands', item) AS TEXT), ',',
+                    lpad(CAST(draw_int(0, 999, @seed, 'reviews', item) AS TEXT), 3, '0'), '"'
                 )
             END,
             CASE WHEN item % 10 = 5 THEN '$1.99 Buy' ELSE 'Install' END,
-            CASE WHEN item % 50 = 6 THEN '' ELSE concat('4.', CAST(draw_int(0, 9, 0, 'average', item) AS TEXT)) END
+            CASE WHEN item % 50 = 6 THEN '' ELSE concat('4.', CAST(draw_int(0, 9, @seed, 'average', item) AS TEXT)) END
         )
     FROM world_items
 )
@@ -65,10 +65,10 @@ FROM (
                 ELSE words
             END,
             CASE quirk WHEN 3 THEN '9' ELSE CAST(rating AS TEXT) END,
-            CAST(draw_int(0, 9, 0, 'votes', event) AS TEXT),
+            CAST(draw_int(0, 9, @seed, 'votes', event) AS TEXT),
             to_char(to_timestamp_seconds(seconds), '"%B %-d, %Y"'),
             -- Sixteen letters and digits, as the publisher's.
-            lpad(to_hex(stable_hash(0, 'uid', user)), 16, '0'),
+            lpad(to_hex(stable_hash(@seed, 'uid', user)), 16, '0'),
             to_char(to_timestamp_seconds(seconds), '%Y-%m-%d'),
             CASE quirk WHEN 4 THEN '-1.0' WHEN 5 THEN '' ELSE concat(CAST(seconds AS TEXT), '.0') END,
             category
@@ -80,7 +80,7 @@ FROM (
             e.event,
             e.item,
             e.rating,
-            draw_int(1, 1000, 0, 'quirk', e.event) AS quirk,
+            draw_int(1, 1000, @seed, 'quirk', e.event) AS quirk,
             make_array('A waste of time', 'Not for me', 'Does its job', 'I like it', 'Could not stop')[e.rating] AS words,
             -- The day, from 1999-01-01 on to 2019-01-01 on.
             (e.ts / 86400 + 7305) * 86400 AS seconds,
