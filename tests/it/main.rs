@@ -5,6 +5,7 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod bring_your_own;
 mod command_line;
 mod distill;
 mod prompts;
