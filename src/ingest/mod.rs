@@ -63,7 +63,7 @@ pub async fn ingest(session: &Session, source: &Source) -> Result<Outcome> {
         )));
     }
     let session = session.sister_over(source).await?;
-    enter_schema(&session.ctx, &dataset.key())?;
+    stage::enter(&session.ctx, dataset)?;
 
     let mut accounts = vec![];
     let outcome = build(&session, source, &mut accounts).await;

@@ -4,7 +4,7 @@ use datafusion::common::TableReference;
 use datafusion::prelude::SessionContext;
 
 use super::account::{self, Account};
-use super::texts;
+use super::{enter_schema, texts};
 use crate::datasets::Dataset;
 use crate::error::{Error, Result};
 use crate::progress::Step;
@@ -57,6 +57,17 @@ pub const TABLES: [Table; 3] = [
     },
 ];
 
+/// Makes the dataset's schema the one in which its SQL works, and empties it: tables of an
+/// earlier ingest stay in the lake and out of the way of the views to come.
+pub fn enter(ctx: &SessionContext, dataset: &Dataset) -> Result<()> {
+    let key = dataset.key();
+    enter_schema(ctx, &key)?;
+    for table in relations(ctx, &key) {
+        ctx.deregister_table(TableReference::partial(key.as_str(), table))?;
+    }
+    Ok(())
+}
+
 /// Parses each raw file once, and leaves a view of its good lines under the raw table's
 /// name for the dataset's SQL to read.
 pub async fn raw(session: &Session, dataset: &Dataset) -> Result<Vec<Account>> {
@@ -64,9 +75,10 @@ pub async fn raw(session: &Session, dataset: &Dataset) -> Result<Vec<Account>> {
     let script = session.scripts.file(&dataset.script("raw.sql"))?;
     script.run(ctx).await?;
     let mut accounts = vec![];
-    for raw in raw_tables(ctx, &dataset.key())? {
+    let tables = relations(ctx, &dataset.key());
+    for raw in tables.iter().filter(|name| name.starts_with("raw_")) {
         let step = Step::start(&format!("reading {raw}"));
-        let staged = staged_name(dataset, &raw);
+        let staged = staged_name(dataset, raw);
         let stream = ctx.table(raw.as_str()).await?.execute_stream().await?;
         let rows = session.lake.write(ctx, &staged, stream).await?;
         ctx.sql(&format!(
@@ -74,7 +86,7 @@ pub async fn raw(session: &Session, dataset: &Dataset) -> Result<Vec<Account>> {
              SELECT * EXCEPT (error, raw) FROM {staged} WHERE error IS NULL"
         ))
         .await?;
-        accounts.push(account::of_lines(ctx, &raw, &staged).await?);
+        accounts.push(account::of_lines(ctx, raw, &staged).await?);
         step.finish(rows);
     }
     Ok(accounts)
@@ -154,13 +166,13 @@ async fn require_unique(ctx: &SessionContext, table: &str, key: &str, path: &str
     }
 }
 
-fn raw_tables(ctx: &SessionContext, schema: &str) -> Result<Vec<String>> {
+/// The tables and views of `schema`, by name.
+fn relations(ctx: &SessionContext, schema: &str) -> Vec<String> {
     let options = ctx.state().config().options().catalog.clone();
     let schema = ctx
         .catalog(&options.default_catalog)
         .and_then(|catalog| catalog.schema(schema));
     let mut names = schema.map_or_else(Vec::new, |schema| schema.table_names());
-    names.retain(|table| table.starts_with("raw_"));
     names.sort();
-    Ok(names)
+    names
 }

@@ -196,22 +196,26 @@ fn bad_lines_go_to_quarantine_or_stop_a_strict_ingest() {
     let (_, missing) = failure(folder.path(), &["run", "--until", "scenarios"]);
     assert!(missing.contains("usermirror ingest movielens"), "{missing}");
 
-    let told = output(folder.path(), &["ingest", "movielens", "--from", &raw]);
-    assert!(told.contains("movie is not in movies.dat"), "{told}");
-    let reasons = query(
-        folder.path(),
-        "SELECT reason FROM movielens.quarantine WHERE file = 'ratings.dat' ORDER BY line",
-    );
-    let reasons: Vec<_> = reasons.lines().map(|line| line.trim_matches('"')).collect();
-    assert_eq!(
-        reasons,
-        [
-            "expected 4 fields, found 3",
-            "movie is not in movies.dat",
-            "rating: 'nine' is not a INT",
-            "rating is not 1 to 5"
-        ]
-    );
+    for time in ["a first", "a second"] {
+        let told = output(folder.path(), &["ingest", "movielens", "--from", &raw]);
+        assert!(told.contains("movie is not in movies.dat"), "{told}");
+        let bad = query(
+            folder.path(),
+            "SELECT concat(reason, ': ', raw) FROM movielens.quarantine
+             WHERE file = 'ratings.dat' ORDER BY line",
+        );
+        let bad: Vec<_> = bad.lines().map(|line| line.trim_matches('"')).collect();
+        assert_eq!(
+            bad,
+            [
+                "expected 4 fields, found 3: 1::2::5",
+                "movie is not in movies.dat: 1::99999::4::950000000",
+                "rating: 'nine' is not a INT: 1::2::nine::950000000",
+                "rating is not 1 to 5: 1::2::9::950000000"
+            ],
+            "{time} ingest"
+        );
+    }
 }
 
 #[test]
