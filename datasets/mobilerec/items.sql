@@ -16,8 +16,7 @@ SELECT
     CASE
         WHEN app_package = '' THEN 'no app package'
         WHEN copy > 1 THEN 'app stands twice'
-    END AS quarantined,
-    CAST(NULL AS TEXT) AS filtered
+    END AS quarantined
 FROM (
     SELECT
         app_package,

@@ -4,7 +4,6 @@ SELECT
     nullif(uid, '') AS user_id,
     min(file) AS file,
     min(line) AS line,
-    CASE WHEN uid = '' THEN 'no user id' END AS quarantined,
-    CAST(NULL AS TEXT) AS filtered
+    CASE WHEN uid = '' THEN 'no user id' END AS quarantined
 FROM raw_reviews
 GROUP BY uid;
