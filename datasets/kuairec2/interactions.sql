@@ -12,8 +12,7 @@ SELECT
         AND play_duration >= least(3000, video_duration) AS complete,
     file,
     line,
-    quarantined,
-    CAST(NULL AS TEXT) AS filtered
+    quarantined
 FROM (
     SELECT
         r.* EXCEPT (seconds),

@@ -98,7 +98,6 @@ SELECT
     CASE
         WHEN v.video_id IS NULL THEN 'no video id'
         WHEN v.copy > 1 THEN 'video stands twice'
-    END AS quarantined,
-    CAST(NULL AS TEXT) AS filtered
+    END AS quarantined
 FROM videos AS v
 LEFT JOIN counted AS n ON n.video_id = v.video_id;

@@ -19,8 +19,7 @@ SELECT
         WHEN user_id IS NULL THEN 'no user id'
         WHEN NOT has_features THEN 'user is not in user_features.csv'
         WHEN copy > 1 THEN 'user stands twice'
-    END AS quarantined,
-    CAST(NULL AS TEXT) AS filtered
+    END AS quarantined
 FROM (
     SELECT
         u.* EXCEPT (user_id, file, line),

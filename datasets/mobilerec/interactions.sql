@@ -9,8 +9,7 @@ SELECT
     nullif(one_line(review), '') AS review,
     file,
     line,
-    quarantined,
-    CAST(NULL AS TEXT) AS filtered
+    quarantined
 FROM (
     SELECT
         r.uid AS user_id,

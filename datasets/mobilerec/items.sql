@@ -7,7 +7,7 @@ SELECT
     developer,
     category,
     CASE WHEN price = 'Install' THEN 'free' ELSE nullif(replace(price, ' Buy', ''), '') END AS price,
-    nullif(try_cast(avg_rating AS DOUBLE), 0) AS average_rating,
+    CASE WHEN try_cast(avg_rating AS DOUBLE) BETWEEN 1 AND 5 THEN try_cast(avg_rating AS DOUBLE) END AS average_rating,
     try_cast(replace(num_reviews, ',', '') AS BIGINT) AS review_count,
     description,
     concat_ws(' ', name, category, description) AS text,
@@ -16,8 +16,7 @@ SELECT
     CASE
         WHEN app_package = '' THEN 'no app package'
         WHEN copy > 1 THEN 'app stands twice'
-    END AS quarantined,
-    CAST(NULL AS TEXT) AS filtered
+    END AS quarantined
 FROM (
     SELECT
         app_package,

@@ -1,10 +1,7 @@
--- Users: everybody who wrote a review. The files tell nothing else about them.
+-- Users: everybody who wrote a review. The files tell nothing else about them; a review without a
+-- user is quarantined with the interactions.
 CREATE VIEW users AS
-SELECT
-    nullif(uid, '') AS user_id,
-    min(file) AS file,
-    min(line) AS line,
-    CASE WHEN uid = '' THEN 'no user id' END AS quarantined,
-    CAST(NULL AS TEXT) AS filtered
+SELECT uid AS user_id, min(file) AS file, min(line) AS line
 FROM raw_reviews
+WHERE uid <> ''
 GROUP BY uid;
