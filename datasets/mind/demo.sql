@@ -6,14 +6,19 @@
 CREATE VIEW demo_events AS
 SELECT
     *,
-    string_agg(CASE WHEN place <= remembered THEN concat('N', CAST(item AS TEXT)) END, ' ') OVER life AS history,
+    string_agg(CASE WHEN place <= remembered THEN concat('N', CAST(item AS TEXT)) END, ' ')
+        OVER life AS history,
     CASE WHEN remembered > 0 AND stable_hash(@seed, 'repeat', user) % 5 = 0
         THEN concat('N', CAST(first_value(item) OVER life AS TEXT)) END AS repeated
 FROM (
     SELECT
         *,
         row_number() OVER (PARTITION BY user ORDER BY ts, event) AS place,
-        CASE stable_hash(@seed, 'remembered', user) % 40 WHEN 0 THEN 0 WHEN 1 THEN 3 ELSE 8 END AS remembered
+        CASE stable_hash(@seed, 'remembered', user) % 40
+            WHEN 0 THEN 0
+            WHEN 1 THEN 3
+            ELSE 8
+        END AS remembered
     FROM world_events
 )
 WINDOW life AS (
@@ -89,7 +94,8 @@ SELECT
         lower(coalesce(genres[2], genres[1])),
         concat(CASE WHEN stable_hash(@seed, 'quote', item) % 40 = 0 THEN '"' ELSE '' END,
             title, ' (', CAST(year AS TEXT), ')'),
-        CASE WHEN stable_hash(@seed, 'abstract', item) % 20 = 0 THEN '' ELSE concat('All about "', title, '".') END,
+        CASE WHEN stable_hash(@seed, 'abstract', item) % 20 = 0 THEN ''
+            ELSE concat('All about "', title, '".') END,
         concat('https://assets.msn.com/labs/mind/', CAST(item AS TEXT), '.html'),
         '[]',
         concat('[{"Label": "', title, '", "Type": "W", "Confidence": 1.0}]')

@@ -29,7 +29,8 @@ FROM (
         u.line IS NOT NULL AS unknown,
         CASE
             WHEN b.user_id = '' THEN 'user id is missing'
-            WHEN b.ts IS NULL OR b.ts NOT BETWEEN TIMESTAMP '2019-01-01T00:00:00Z' AND TIMESTAMP '2100-01-01T00:00:00Z'
+            -- The log is of 2019; 2100 is past any.
+            WHEN b.ts IS NULL OR date_part('year', b.ts) NOT BETWEEN 2019 AND 2099
                 THEN 'time is not between 2019 and 2100'
             WHEN cardinality(array_distinct(b.candidates)) < cardinality(b.candidates)
                 THEN 'a candidate stands twice'
@@ -71,8 +72,10 @@ CROSS JOIN opening AS o
 LEFT JOIN known_news AS n ON n.item_id = h.item_id;
 
 CREATE VIEW interactions AS
-SELECT user_id, item_id, ts, row, candidates AS impressions, true AS dated, file, line, quarantined, filtered
+SELECT
+    user_id, item_id, ts, row, candidates AS impressions, true AS dated, file, line, quarantined, filtered
 FROM shown
 UNION ALL
-SELECT user_id, item_id, ts, row, CAST(NULL AS TEXT[]), false, file, line, NULL, filtered
+SELECT
+    user_id, item_id, ts, row, CAST(NULL AS TEXT[]), false, file, line, NULL, filtered
 FROM clicked_before;
