@@ -1,4 +1,5 @@
--- Ratings. Of users with fewer than 5 sound ratings none is kept.
+-- Ratings. Of users with fewer than 5 sound ratings none is kept; four rows to each side
+-- tell, and never hold a whole log in memory.
 CREATE VIEW interactions AS
 SELECT
     user_id,
@@ -11,7 +12,11 @@ SELECT
     quarantined,
     CASE
         WHEN quarantined IS NULL
-            AND count(*) FILTER (WHERE quarantined IS NULL) OVER (PARTITION BY user_id) < 5
+            AND count(*) OVER (
+                PARTITION BY user_id, quarantined IS NULL
+                ORDER BY row
+                ROWS BETWEEN 4 PRECEDING AND 4 FOLLOWING
+            ) < 5
         THEN 'user with fewer than 5 ratings'
     END AS filtered
 FROM (

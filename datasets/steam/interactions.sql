@@ -36,11 +36,15 @@ firsts AS (
         END AS repeated
     FROM reviews
 ),
+-- Twenty rows to each side tell up to 20 from more, and never hold a whole log in memory.
 counted AS (
     SELECT
         *,
-        count(*) FILTER (WHERE quarantined IS NULL AND repeated IS NULL)
-            OVER (PARTITION BY user_id) AS reviews
+        count(*) OVER (
+            PARTITION BY user_id, quarantined IS NULL AND repeated IS NULL
+            ORDER BY ts, row
+            ROWS BETWEEN 20 PRECEDING AND 20 FOLLOWING
+        ) AS reviews
     FROM firsts
 )
 SELECT
