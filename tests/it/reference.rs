@@ -7,8 +7,8 @@ use std::fmt::Write;
 use std::path::Path;
 
 use datafusion::execution::FunctionRegistry;
-use datafusion::execution::SessionStateDefaults;
 use datafusion::logical_expr::Documentation;
+use datafusion::prelude::SessionContext;
 
 use crate::support::session;
 
@@ -17,19 +17,14 @@ async fn the_function_reference_is_current() {
     let lake = tempfile::tempdir().unwrap();
     let session = session(lake.path()).await;
     let state = session.ctx.state();
-    let scalars: Vec<_> = SessionStateDefaults::default_scalar_functions()
-        .iter()
-        .map(|function| function.name().to_owned())
-        .collect();
-    let aggregates: Vec<_> = SessionStateDefaults::default_aggregate_functions()
-        .iter()
-        .map(|function| function.name().to_owned())
-        .collect();
+    let mut libraries = SessionContext::new();
+    datafusion_functions_json::register_all(&mut libraries).unwrap();
+    let libraries = libraries.state();
 
     let mut ours: BTreeMap<String, Option<Documentation>> = BTreeMap::new();
     for name in state.udfs() {
         let function = state.udf(&name).unwrap();
-        if !scalars.iter().any(|known| known == function.name()) {
+        if libraries.udf(function.name()).is_err() {
             ours.insert(
                 function.name().to_owned(),
                 function.documentation().cloned(),
@@ -38,7 +33,7 @@ async fn the_function_reference_is_current() {
     }
     for name in state.udafs() {
         let function = state.udaf(&name).unwrap();
-        if !aggregates.iter().any(|known| known == function.name()) {
+        if libraries.udaf(function.name()).is_err() {
             ours.insert(
                 function.name().to_owned(),
                 function.documentation().cloned(),
@@ -48,7 +43,8 @@ async fn the_function_reference_is_current() {
 
     let mut page = String::from(
         "# SQL functions\n\nGenerated from the functions' documentation; beside these, DataFusion's \
-         own.\n",
+         own and the JSON functions (`json_get_str` and its sisters) of\n\
+         [datafusion-functions-json](https://github.com/datafusion-contrib/datafusion-functions-json).\n",
     );
     for (name, documentation) in ours {
         let documentation = documentation.unwrap_or_else(|| panic!("{name} is undocumented"));

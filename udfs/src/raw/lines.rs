@@ -160,6 +160,8 @@ fn split_ending(bytes: &[u8]) -> (&[u8], &'static str) {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read;
+
     use super::*;
 
     fn read(bytes: &[u8], encoding: Encoding) -> Vec<Result<String, String>> {
@@ -190,12 +192,32 @@ mod tests {
     }
 
     #[test]
-    fn an_endless_line_is_skipped_and_the_next_one_read() {
-        let mut bytes = vec![b'x'; LONGEST + 10];
-        bytes.extend_from_slice(b"\nnext\n");
-        let texts = read(&bytes, Encoding::Utf8);
-        assert!(texts[0].as_ref().unwrap_err().contains("longest allowed"));
-        assert_eq!(texts[1], Ok("next".to_owned()));
+    fn an_endless_line_is_skipped_in_bounded_memory_and_the_next_one_read() {
+        let endless = std::io::repeat(b'x').take(100 << 20);
+        let reader = std::io::BufReader::new(endless.chain(b"\nnext\n".as_slice()));
+        let mut lines = Lines::new(Box::new(reader), Encoding::Utf8);
+        let fault = lines.next_line().unwrap().text.unwrap_err();
+        assert!(fault.contains("longest allowed"), "{fault}");
+        assert_eq!(lines.next_line().unwrap().text.unwrap(), "next");
+        assert!(lines.next_line().is_none());
+        let capacity = lines.buffer.capacity();
+        assert!(capacity <= 2 * LONGEST, "{capacity}");
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_text() {
+        let texts = read(b"\xef\xbb\xbfa\n\xef\xbb\xbfb", Encoding::Utf8);
+        assert_eq!(texts, [Ok("a".to_owned()), Ok("\u{feff}b".to_owned())]);
+    }
+
+    #[test]
+    fn line_ends_are_told() {
+        let reader = Box::new(std::io::Cursor::new("a\nb\r\nc\r"));
+        let mut lines = Lines::new(reader, Encoding::Utf8);
+        for (text, ending) in [("a", "\n"), ("b", "\r\n"), ("c\r", "")] {
+            let line = lines.next_line().unwrap();
+            assert_eq!((line.text.unwrap().as_ref(), line.ending), (text, ending));
+        }
     }
 
     #[test]

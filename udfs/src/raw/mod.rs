@@ -14,6 +14,8 @@ mod read_delimited;
 mod read_lines;
 mod rows;
 mod table;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
