@@ -12,7 +12,7 @@ use datafusion_cli::object_storage::instrumented::InstrumentedObjectStoreRegistr
 use usermirror_udfs::llm::catalog::Open;
 use usermirror_udfs::llm::models::Models;
 use usermirror_udfs::llm::progress::Observer;
-use usermirror_udfs::{llm, raw};
+use usermirror_udfs::{llm, raw, subqueries};
 
 use crate::error::Result;
 use crate::lake::Lake;
@@ -104,7 +104,8 @@ impl Session {
             .with_default_features()
             .with_config(config)
             .with_runtime_env(runtime);
-        let builder = llm::install(builder, &models, Arc::clone(&opener));
+        let builder = llm::install(builder, &models, Arc::clone(&opener))
+            .with_physical_optimizer_rule(Arc::new(subqueries::HideValues));
         let mut state = builder.build();
         usermirror_udfs::register_all(&mut state)?;
         let ctx = SessionContext::new_with_state(state).enable_url_table();
