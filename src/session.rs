@@ -11,9 +11,9 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion_cli::object_storage::instrumented::InstrumentedObjectStoreRegistry;
 use usermirror_udfs::llm::catalog::Open;
 use usermirror_udfs::llm::models::Models;
-use usermirror_udfs::llm;
 use usermirror_udfs::llm::progress::Observer;
-use usermirror_udfs::raw::{self, RawFolder};
+use usermirror_udfs::raw::RawFolder;
+use usermirror_udfs::{llm, raw, subqueries};
 
 use crate::error::Result;
 use crate::ingest::Source;
@@ -123,7 +123,8 @@ impl Session {
             .with_default_features()
             .with_config(config)
             .with_runtime_env(runtime.build_arc()?);
-        let builder = llm::install(builder, &models, Arc::clone(&opener));
+        let builder = llm::install(builder, &models, Arc::clone(&opener))
+            .with_physical_optimizer_rule(Arc::new(subqueries::HideValues));
         let mut state = builder.build();
         usermirror_udfs::register_all(&mut state)?;
         let ctx = SessionContext::new_with_state(state).enable_url_table();

@@ -9,6 +9,8 @@
 //! | [`raw`] | table functions that read publishers' raw files |
 //! | [`llm`] | model functions, their operator, and the model engine |
 //!
+//! Beside them, [`subqueries`] is a rule that lets large values reach a function.
+//!
 //! To add a function: write its file beside its kin, with its documentation and
 //! its unit test, and add one line to the module's `functions()`.
 
@@ -18,6 +20,7 @@ pub mod probability;
 pub mod raw;
 pub mod recsys;
 pub mod sampling;
+pub mod subqueries;
 pub mod text;
 
 use datafusion::error::Result;

@@ -14,14 +14,16 @@ use datafusion_macros::user_doc;
 use faer::linalg::matmul::matmul;
 use faer::{Accum, Mat, MatRef, Par};
 
-use super::candidates::{Allowed, size, take_best};
+use super::candidates::{Allowed, Best, size};
 use super::factorize::factors_type;
 use super::windows::{by_window, field, runs, window};
 use crate::columns::{Lists, Rows, coerce, list_of, repeated};
 
-/// Users scored by one product. Every product has this shape, filled up with zeros, so
-/// that its sums round the same however the rows fall into batches.
-const BLOCK: usize = 256;
+/// Users scored by one product, and items: a product's scores stay in the cache. Every
+/// product of the same items has the same shape, missing users filled up with zeros, so
+/// that a user's sums round the same however the rows fall into batches.
+const BLOCK: usize = 128;
+const TILE: usize = 768;
 
 #[user_doc(
     doc_section(label = "Ranking Functions"),
@@ -150,6 +152,21 @@ impl<'a> Factors<'a> {
         })
     }
 
+    /// Scores the tile of items from `first` for each query, into that many first rows
+    /// of `scores` as are returned.
+    fn score(&self, first: usize, queries: &Mat<f32>, scores: &mut Mat<f32>) -> usize {
+        let tile = TILE.min(self.item.nrows() - first);
+        matmul(
+            scores.subrows_mut(0, tile),
+            Accum::Replace,
+            self.item.subrows(first, tile),
+            queries,
+            1.0,
+            Par::Seq,
+        );
+        tile
+    }
+
     /// Adds up the query rows of the seen items, each once.
     fn query_of(&self, seen: &[i64], query: &mut [f32]) {
         let mut seen: Vec<usize> = seen
@@ -175,160 +192,209 @@ struct Requests<'a> {
     counts: &'a [i64],
 }
 
+/// One row's search for its best items.
+struct Search {
+    allowed: Allowed,
+    best: Best,
+}
+
 impl Requests<'_> {
     /// Answers the rows `asked`, all of one window, into their places in `ranked`.
     fn rank(&self, factors: &Factors<'_>, asked: &[usize], ranked: &mut [Vec<i64>]) -> Result<()> {
-        let mut scores = Mat::zeros(factors.item.nrows(), BLOCK);
-        let mut allowed = Allowed::default();
-        let mut scored = vec![];
+        let mut scores = Mat::zeros(TILE, BLOCK);
         for block in asked.chunks(BLOCK) {
-            let mut queries = Mat::<f32>::zeros(factors.query.ncols(), BLOCK);
-            for (column, row) in block.iter().enumerate() {
-                let query = queries.col_as_slice_mut(column);
-                factors.query_of(self.seen.row(*row), query);
-            }
-            matmul(
-                scores.as_mut(),
-                Accum::Replace,
-                factors.item,
-                queries.as_ref(),
-                1.0,
-                Par::Seq,
-            );
-            for (column, row) in block.iter().enumerate() {
-                if queries
-                    .col_as_slice(column)
-                    .iter()
-                    .all(|value| *value == 0.0)
-                {
-                    continue;
+            let (queries, mut searches) = self.searches(factors, block)?;
+            let horizon = searches.iter().map(|search| search.allowed.horizon()).max();
+            let items = factors.item.nrows().min(horizon.unwrap_or(0));
+            for first in (0..items).step_by(TILE) {
+                let tile = factors.score(first, &queries, &mut scores);
+                for (column, Search { allowed, best }) in searches.iter_mut().enumerate() {
+                    let scores = &scores.col_as_slice(column)[..tile];
+                    best.offer(first, scores, |item| {
+                        factors.known[item] && allowed.has(item)
+                    });
                 }
-                let horizon = size(NAME, "the horizon", self.horizons[*row])?;
-                allowed.set(horizon, self.excluded.row(*row));
-                scored.clear();
-                scored.extend(
-                    (scores
-                        .col_as_slice(column)
-                        .iter()
-                        .zip(&factors.known)
-                        .enumerate())
-                    .filter(|(item, (_, known))| **known && allowed.has(*item))
-                    .map(|(item, (score, _))| (*score, item as i64)),
-                );
-                let count = size(NAME, "the count", self.counts[*row])?;
-                take_best(&mut scored, count, &mut ranked[*row]);
+            }
+            for (row, search) in block.iter().zip(searches) {
+                search.best.finish(&mut ranked[*row]);
             }
         }
         Ok(())
+    }
+
+    /// The rows' queries, a column each, and the searches that they start.
+    fn searches(&self, factors: &Factors<'_>, block: &[usize]) -> Result<(Mat<f32>, Vec<Search>)> {
+        let mut queries = Mat::zeros(factors.query.ncols(), BLOCK);
+        let mut searches = Vec::with_capacity(block.len());
+        for (column, row) in block.iter().enumerate() {
+            let query = queries.col_as_slice_mut(column);
+            factors.query_of(self.seen.row(*row), query);
+            let horizon = size(NAME, "the horizon", self.horizons[*row])?;
+            let asked = size(NAME, "the count", self.counts[*row])?;
+            let nothing_known = query.iter().all(|value| *value == 0.0);
+            searches.push(Search {
+                allowed: Allowed::new(horizon, self.excluded.row(*row)),
+                best: Best::new(if nothing_known { 0 } else { asked }, f32::NEG_INFINITY),
+            });
+        }
+        Ok((queries, searches))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use datafusion::arrow::array::{Array, ArrayRef, Int64Array, ListArray};
+    use datafusion::arrow::array::{ArrayRef, ListArray};
+    use proptest::prelude::*;
 
     use super::*;
     use crate::sampling::keys::{Draws, unit_interval};
 
-    const ITEMS: usize = 50;
-    const RANK: usize = 4;
-
-    fn matrix(hash: u64) -> Vec<f32> {
-        let mut draws = Draws::new(hash);
-        let mut values: Vec<f32> = (0..ITEMS * RANK)
-            .map(|_| unit_interval(draws.bits()) as f32 - 0.5)
-            .collect();
-        values[7 * RANK..8 * RANK].fill(0.0);
-        values
+    fn factors<'a>(query: &'a [f32], item: &'a [f32], rank: usize) -> Factors<'a> {
+        let known = |row: &[f32]| row.iter().any(|value| *value != 0.0);
+        Factors {
+            query: MatRef::from_row_major_slice(query, query.len() / rank, rank),
+            item: MatRef::from_row_major_slice(item, item.len() / rank, rank),
+            known: item.chunks(rank).map(known).collect(),
+        }
     }
 
-    fn lists(rows: &[Vec<i64>]) -> ArrayRef {
-        let rows = rows.iter().map(|row| Some(row.iter().copied().map(Some)));
+    #[derive(Debug, Clone)]
+    struct Row {
+        seen: Vec<i64>,
+        horizon: i64,
+        excluded: Vec<i64>,
+        count: i64,
+    }
+
+    fn lists<'a>(rows: impl Iterator<Item = &'a Vec<i64>>) -> ArrayRef {
+        let rows = rows.map(|row| Some(row.iter().copied().map(Some)));
         Arc::new(ListArray::from_iter_primitive::<Int64Type, _, _>(rows))
     }
 
-    /// The same ranking, one score at a time.
-    fn brute(
-        query: &[f32],
-        item: &[f32],
-        seen: &[i64],
-        horizon: i64,
-        excluded: &[i64],
-    ) -> Vec<i64> {
-        let row = |values: &[f32], i: usize| values[i * RANK..(i + 1) * RANK].to_vec();
-        let mut scored: Vec<(f32, i64)> = (0..horizon)
-            .filter(|i| !excluded.contains(i) && *i != 7)
-            .map(|i| {
-                let target = row(item, i as usize);
-                let score = (0..RANK).map(|r| {
-                    seen.iter().map(|s| row(query, *s as usize)[r]).sum::<f32>() * target[r]
-                });
-                (score.sum(), i)
-            })
+    fn rank(factors: &Factors<'_>, rows: &[Row]) -> Vec<Vec<i64>> {
+        let seen = lists(rows.iter().map(|row| &row.seen));
+        let excluded = lists(rows.iter().map(|row| &row.excluded));
+        let requests = Requests {
+            seen: Lists::try_new(NAME, &seen).unwrap(),
+            horizons: &rows.iter().map(|row| row.horizon).collect::<Vec<_>>(),
+            excluded: Lists::try_new(NAME, &excluded).unwrap(),
+            counts: &rows.iter().map(|row| row.count).collect::<Vec<_>>(),
+        };
+        let mut ranked = vec![vec![]; rows.len()];
+        let asked: Vec<usize> = (0..rows.len()).collect();
+        requests.rank(factors, &asked, &mut ranked).unwrap();
+        ranked
+    }
+
+    /// The same ranking by a full sort of all scores, computed one at a time.
+    fn reference(query: &[f32], item: &[f32], rank: usize, row: &Row) -> Vec<i64> {
+        let items = item.len() / rank;
+        let mut user = vec![0.0; rank];
+        let mut seen = row.seen.clone();
+        seen.sort_unstable();
+        seen.dedup();
+        for i in seen.into_iter().filter(|i| (0..items as i64).contains(i)) {
+            let values = &query[i as usize * rank..][..rank];
+            user.iter_mut().zip(values).for_each(|(sum, q)| *sum += q);
+        }
+        if user.iter().all(|value| *value == 0.0) {
+            return vec![];
+        }
+        let mut scored: Vec<(f32, i64)> = (0..row.horizon.min(items as i64))
+            .filter(|i| !row.excluded.contains(i))
+            .map(|i| (&item[i as usize * rank..][..rank], i))
+            .filter(|(values, _)| values.iter().any(|value| *value != 0.0))
+            .map(|(values, i)| (user.iter().zip(values).map(|(u, v)| u * v).sum(), i))
             .collect();
-        scored.sort_by(|a, b| b.0.total_cmp(&a.0));
-        scored.truncate(10);
+        scored.sort_by(|a, b| b.0.partial_cmp(&a.0).unwrap().then(a.1.cmp(&b.1)));
+        scored.truncate(row.count as usize);
         scored.into_iter().map(|(_, i)| i).collect()
     }
 
+    const ITEMS: usize = TILE + 100;
+
+    fn row() -> impl Strategy<Value = Row> {
+        let item = -2..ITEMS as i64 + 2;
+        (
+            prop::collection::vec(item.clone(), 0..6),
+            0..ITEMS as i64 + 50,
+            prop::collection::vec(item, 0..200),
+            0..40_i64,
+        )
+            .prop_map(|(seen, horizon, excluded, count)| Row {
+                seen,
+                horizon,
+                excluded,
+                count,
+            })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+
+        /// Small whole numbers, whose sums are exact: most scores are ties, many items
+        /// have no factors.
+        #[test]
+        fn ranks_like_a_full_sort(
+            numbers in prop::collection::vec((-2..3_i8, -1..2_i8), 3 * ITEMS),
+            rows in prop::collection::vec(row(), 1..BLOCK + 9),
+        ) {
+            let query: Vec<f32> = numbers.iter().map(|(q, _)| f32::from(*q)).collect();
+            let item: Vec<f32> = numbers.iter().map(|(_, v)| f32::from(*v)).collect();
+            let ranked = rank(&factors(&query, &item, 3), &rows);
+            for (row, ranked) in rows.iter().zip(ranked) {
+                prop_assert_eq!(ranked, reference(&query, &item, 3, row));
+            }
+        }
+    }
+
+    fn random(count: usize, hash: u64) -> Vec<f32> {
+        let mut draws = Draws::new(hash);
+        (0..count)
+            .map(|_| unit_interval(draws.bits()) as f32 - 0.5)
+            .collect()
+    }
+
     #[test]
-    fn blocks_rank_like_brute_force() {
-        let (query, item) = (matrix(1), matrix(2));
-        let factors = Factors {
-            query: MatRef::from_row_major_slice(&query, ITEMS, RANK),
-            item: MatRef::from_row_major_slice(&item, ITEMS, RANK),
-            known: (0..ITEMS).map(|i| i != 7).collect(),
-        };
-        let mut draws = Draws::new(3);
-        let mut some = |count: usize| -> Vec<i64> {
-            (0..count)
-                .map(|_| draws.below(ITEMS as u64) as i64)
-                .collect()
-        };
-        let rows = 2 * BLOCK + 3;
-        let mut seen: Vec<Vec<i64>> = (0..rows).map(|_| some(5)).collect();
-        seen.iter_mut().for_each(|row| {
-            row.sort_unstable();
-            row.dedup();
-        });
-        let excluded: Vec<Vec<i64>> = (0..rows).map(|_| some(6)).collect();
-        let (seen_column, excluded_column) = (lists(&seen), lists(&excluded));
-        let requests = Requests {
-            seen: Lists::try_new(NAME, &seen_column).unwrap(),
-            horizons: &vec![40; rows],
-            excluded: Lists::try_new(NAME, &excluded_column).unwrap(),
-            counts: &vec![10; rows],
-        };
-        let mut ranked = vec![vec![]; rows];
-        let asked: Vec<usize> = (0..rows).collect();
-        requests.rank(&factors, &asked, &mut ranked).unwrap();
-        for row in 0..rows {
-            assert_eq!(
-                ranked[row],
-                brute(&query, &item, &seen[row], 40, &excluded[row])
-            );
+    fn a_score_has_the_same_bits_in_every_place() {
+        for rank in [1, 5, 64, 100] {
+            let item = random(ITEMS * rank, 1);
+            let factors = factors(&item, &item, rank);
+            let query = random(rank, 2);
+            let queries = Mat::from_fn(rank, BLOCK, |row, _| query[row]);
+            let mut scores = Mat::zeros(TILE, BLOCK);
+            for first in [0, TILE] {
+                let tile = factors.score(first, &queries, &mut scores);
+                for column in 1..BLOCK {
+                    assert_eq!(
+                        scores.col_as_slice(column)[..tile],
+                        scores.col_as_slice(0)[..tile]
+                    );
+                }
+            }
         }
     }
 
     #[test]
-    fn a_user_without_known_items_gets_nothing() {
-        let (query, item) = (matrix(1), matrix(2));
-        let factors = Factors {
-            query: MatRef::from_row_major_slice(&query, ITEMS, RANK),
-            item: MatRef::from_row_major_slice(&item, ITEMS, RANK),
-            known: vec![true; ITEMS],
-        };
-        let (seen, excluded) = (lists(&[vec![7, 1_000, -1]]), lists(&[vec![]]));
-        let horizons = Int64Array::from(vec![ITEMS as i64]);
-        let requests = Requests {
-            seen: Lists::try_new(NAME, &seen).unwrap(),
-            horizons: horizons.values(),
-            excluded: Lists::try_new(NAME, &excluded).unwrap(),
-            counts: &[5],
-        };
-        let mut ranked = vec![vec![]];
-        requests.rank(&factors, &[0], &mut ranked).unwrap();
-        assert!(ranked[0].is_empty());
-        assert_eq!(seen.len(), 1);
+    fn a_ranking_does_not_depend_on_the_batch() {
+        let rank_of_factors = 64;
+        let (query, item) = (
+            random(ITEMS * rank_of_factors, 3),
+            random(ITEMS * rank_of_factors, 4),
+        );
+        let factors = factors(&query, &item, rank_of_factors);
+        let rows: Vec<Row> = (0..2 * BLOCK as i64 + 3)
+            .map(|i| Row {
+                seen: vec![i, 2 * i, 3 * i % 50],
+                horizon: ITEMS as i64 - i,
+                excluded: (i..i + 40).collect(),
+                count: 30,
+            })
+            .collect();
+        let together = rank(&factors, &rows);
+        for pieces in [1, 7, BLOCK + 1] {
+            let apart: Vec<_> = rows.chunks(pieces).flat_map(|r| rank(&factors, r)).collect();
+            assert_eq!(apart, together, "{pieces} rows at a time");
+        }
     }
 }

@@ -11,7 +11,7 @@ use datafusion::logical_expr::{
 };
 use datafusion_macros::user_doc;
 
-use super::candidates::{Allowed, size, take_best};
+use super::candidates::{Allowed, Best, size};
 use super::sparse_rows::rows_type;
 use super::windows::{by_window, field, runs, window};
 use crate::columns::{Lists, Rows, coerce, list_of, repeated};
@@ -101,8 +101,8 @@ impl ScalarUDFImpl for RankContent {
                 for row in asked {
                     let horizon = size(NAME, "the horizon", horizons.value(row))?;
                     let count = size(NAME, "the count", counts.value(row))?;
-                    search.allowed.set(horizon, excluded.row(row));
-                    search.nearest(items.value(row), count, &mut ranked[row]);
+                    let allowed = Allowed::new(horizon, excluded.row(row));
+                    search.nearest(items.value(row), &allowed, count, &mut ranked[row]);
                 }
             }
         }
@@ -143,10 +143,8 @@ impl Side<'_> {
 struct Search<'a> {
     rows: Side<'a>,
     postings: Side<'a>,
-    allowed: Allowed,
     /// A score for every row, all 0 between searches.
     scores: Vec<f32>,
-    scored: Vec<(f32, i64)>,
 }
 
 impl<'a> Search<'a> {
@@ -163,51 +161,43 @@ impl<'a> Search<'a> {
                 positions: field::<Int32Type>(window, "posting_rows")?,
                 weights: field::<Float32Type>(window, "posting_weights")?,
             },
-            allowed: Allowed::default(),
-            scores: vec![0.0; offsets.len()],
-            scored: vec![],
+            scores: vec![0.0; offsets.len().saturating_sub(1)],
         })
     }
 
-    /// Appends the allowed rows with the highest cosine to row `item`. Visits only rows
-    /// that share a term with it.
-    fn nearest(&mut self, item: i64, count: usize, best: &mut Vec<i64>) {
-        self.allowed.forbid(item);
+    /// Appends the allowed rows with the highest cosine to row `item`, itself left out.
+    fn nearest(&mut self, item: i64, allowed: &Allowed, count: usize, best: &mut Vec<i64>) {
         let Ok(item) = usize::try_from(item) else {
             return;
         };
-        self.scored.clear();
+        let horizon = self.scores.len().min(allowed.horizon());
+        let scores = &mut self.scores[..horizon];
+        // A row's sum goes by terms in their one order, and so rounds in one way.
         for (term, weight) in self.rows.line(item) {
             for (row, other) in self.postings.line(term) {
-                if self.scores[row] == 0.0 && self.allowed.has(row) {
-                    self.scored.push((0.0, row as i64));
-                }
-                self.scores[row] += weight * other;
+                let Some(score) = scores.get_mut(row) else {
+                    break;
+                };
+                *score += weight * other;
             }
         }
-        for (score, row) in &mut self.scored {
-            *score = self.scores[*row as usize];
-        }
-        for (term, _) in self.rows.line(item) {
-            for (row, _) in self.postings.line(term) {
-                self.scores[row] = 0.0;
-            }
-        }
-        self.scored.retain(|(score, _)| *score > 0.0);
-        take_best(&mut self.scored, count, best);
+        let mut nearest = Best::new(count, 0.0);
+        nearest.offer(0, scores, |row| row != item && allowed.has(row));
+        nearest.finish(best);
+        scores.fill(0.0);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::super::sparse_rows::window_of;
     use super::*;
-    use crate::sampling::keys::Draws;
 
     fn nearest(search: &mut Search<'_>, item: i64, horizon: usize, excluded: &[i64]) -> Vec<i64> {
         let mut best = vec![];
-        search.allowed.set(horizon, excluded);
-        search.nearest(item, 3, &mut best);
+        search.nearest(item, &Allowed::new(horizon, excluded), 3, &mut best);
         best
     }
 
@@ -233,40 +223,55 @@ mod tests {
         assert_eq!(nearest(&mut search, 99, 6, &[]), [0_i64; 0]);
     }
 
-    #[test]
-    fn postings_rank_like_brute_force() {
-        let (rows, terms) = (40, ["a", "b", "c", "d", "e", "f", "g", "h"]);
-        let mut draws = Draws::new(5);
-        let mut weights = vec![[0.0; 8]; rows];
-        let mut cells = vec![];
-        for (row, weights) in weights.iter_mut().enumerate() {
-            for (term, weight) in terms.iter().zip(weights) {
-                if draws.below(3) == 0 {
-                    *weight = 1.0 + draws.below(1_000) as f64;
-                    cells.push((row as i64, *term, *weight));
-                }
-            }
-        }
-        let window = window_of(&cells, rows);
-        let mut search = Search::new(&window).unwrap();
-        let dot = |a: &[f64; 8], b: &[f64; 8]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
-        for item in 0..rows {
-            let cosine = |other: usize| {
-                let (a, b) = (&weights[item], &weights[other]);
-                dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
-            };
-            let mut expected: Vec<f64> = (0..rows)
-                .filter(|other| *other != item)
-                .map(cosine)
-                .filter(|cosine| *cosine > 0.0)
+    const TERMS: [&str; 8] = ["a", "b", "c", "d", "e", "f", "g", "h"];
+
+    /// The same ranking by a full sort of all cosines, computed one at a time.
+    fn reference(rows: &[[u8; 8]], item: usize, allowed: &Allowed, count: usize) -> Vec<i64> {
+        let unit = |row: &[u8; 8]| {
+            let length = row.iter().map(|w| f64::from(*w).powi(2)).sum::<f64>();
+            row.map(|w| (f64::from(w) / length.sqrt()) as f32)
+        };
+        let shared = |other: &[u8; 8]| {
+            let terms = rows[item].iter().zip(other).zip(unit(&rows[item]));
+            terms
+                .zip(unit(other))
+                .filter(|(((a, b), _), _)| **a > 0 && **b > 0)
+                .fold(0.0, |sum, ((_, a), b)| sum + a * b)
+        };
+        let mut scored: Vec<(f32, usize)> = (0..rows.len())
+            .filter(|other| *other != item && allowed.has(*other))
+            .map(|other| (shared(&rows[other]), other))
+            .filter(|(score, _)| *score > 0.0)
+            .collect();
+        scored.sort_by(|a, b| b.0.partial_cmp(&a.0).unwrap().then(a.1.cmp(&b.1)));
+        scored.truncate(count);
+        scored.into_iter().map(|(_, row)| row as i64).collect()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+
+        /// Few different weights, so that many cosines are ties.
+        #[test]
+        fn ranks_like_a_full_sort(
+            rows in prop::collection::vec(prop::array::uniform8(0..3_u8), 1..150),
+            horizon in 0..200_usize,
+            excluded in prop::collection::vec(-2..150_i64, 0..60),
+            count in 0..40_usize,
+        ) {
+            let cells: Vec<_> = (0..)
+                .zip(&rows)
+                .flat_map(|(row, weights)| TERMS.iter().zip(weights).map(move |(t, w)| (row, *t, *w)))
+                .filter(|(_, _, weight)| *weight > 0)
+                .map(|(row, term, weight)| (row, term, f64::from(weight)))
                 .collect();
-            expected.sort_by(|a, b| b.total_cmp(a));
-            expected.truncate(3);
-            // By cosine, since equal ones may round apart in single precision.
-            let found = nearest(&mut search, item as i64, rows, &[]);
-            assert_eq!(found.len(), expected.len());
-            for (other, expected) in found.into_iter().zip(expected) {
-                assert!((cosine(other as usize) - expected).abs() < 1e-6);
+            let window = window_of(&cells, rows.len());
+            let mut search = Search::new(&window).unwrap();
+            let allowed = Allowed::new(horizon, &excluded);
+            for item in 0..rows.len() {
+                let mut best = vec![];
+                search.nearest(item as i64, &allowed, count, &mut best);
+                prop_assert_eq!(best, reference(&rows, item, &allowed, count));
             }
         }
     }

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use datafusion::arrow::array::{
-    Array, ArrayRef, AsArray, Float32Array, Float64Array, Int32Array, Int64Array, StringArray,
-    StructArray,
+    Array, ArrayRef, AsArray, Float32Array, Float64Array, Int32Array, StringArray, StructArray,
 };
-use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Fields, Float64Type, Int64Type};
-use datafusion::common::{ScalarValue, exec_err, utils::SingleRowListArrayBuilder};
+use datafusion::arrow::datatypes::{
+    DataType, Field, FieldRef, Fields, Float64Type, Int32Type, Int64Type,
+};
+use datafusion::common::{HashMap, ScalarValue, exec_err, utils::SingleRowListArrayBuilder};
 use datafusion::error::Result;
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::utils::format_state_name;
@@ -100,9 +101,10 @@ impl AggregateUDFImpl for SparseRows {
             ))
         };
         Ok(vec![
-            field("rows", list_of(DataType::Int64)),
-            field("terms", list_of(DataType::Utf8)),
+            field("rows", list_of(DataType::Int32)),
+            field("term_numbers", list_of(DataType::Int32)),
             field("weights", list_of(DataType::Float64)),
+            field("terms", list_of(DataType::Utf8)),
             field("row_count", DataType::Int64),
         ])
     }
@@ -112,16 +114,43 @@ impl AggregateUDFImpl for SparseRows {
     }
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 struct Cell {
-    row: i64,
-    term: String,
+    row: i32,
+    term: i32,
     weight: f64,
+}
+
+/// Distinct terms, numbered as they come: they are far fewer than the cells.
+#[derive(Debug, Default)]
+struct Terms {
+    numbers: HashMap<String, i32>,
+    bytes: usize,
+}
+
+impl Terms {
+    fn number(&mut self, term: &str) -> Result<i32> {
+        if let Some(number) = self.numbers.get(term) {
+            return Ok(*number);
+        }
+        let number = offset(self.numbers.len())?;
+        self.numbers.insert(term.to_owned(), number);
+        self.bytes += term.len() + size_of::<(String, i32)>();
+        Ok(number)
+    }
+
+    /// The terms in the order of their numbers.
+    fn take(&mut self) -> Vec<String> {
+        let mut terms: Vec<_> = std::mem::take(self).numbers.into_iter().collect();
+        terms.sort_unstable_by_key(|(_, number)| *number);
+        terms.into_iter().map(|(term, _)| term).collect()
+    }
 }
 
 #[derive(Debug, Default)]
 struct Cells {
     cells: Vec<Cell>,
+    terms: Terms,
     row_count: Option<i64>,
 }
 
@@ -164,27 +193,29 @@ impl Accumulator for Cells {
                     "sparse_rows: {weight} is not a weight; it must be finite and not negative"
                 );
             }
-            let term = terms.value(i).to_owned();
+            let (row, term) = (offset(row as usize)?, self.terms.number(terms.value(i))?);
             self.cells.push(Cell { row, term, weight });
         }
         Ok(())
     }
 
     fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
-        let rows = Lists::<Int64Type>::try_new("sparse_rows", &states[0])?;
+        let rows = Lists::<Int32Type>::try_new("sparse_rows", &states[0])?;
+        let numbers = Lists::<Int32Type>::try_new("sparse_rows", &states[1])?;
         let weights = Lists::<Float64Type>::try_new("sparse_rows", &states[2])?;
-        let counts = states[3].as_primitive::<Int64Type>();
+        let counts = states[4].as_primitive::<Int64Type>();
         for state in (0..counts.len()).filter(|state| counts.is_valid(*state)) {
             self.agree(counts.value(state))?;
-            let terms = states[1].as_list::<i32>().value(state);
-            let cells = rows
-                .row(state)
-                .iter()
-                .zip(terms.as_string::<i32>())
-                .zip(weights.row(state));
-            self.cells.extend(cells.map(|((row, term), weight)| Cell {
+            let terms = states[3].as_list::<i32>().value(state);
+            let terms = terms.as_string::<i32>().iter().flatten();
+            let terms: Vec<i32> = terms
+                .map(|term| self.terms.number(term))
+                .collect::<Result<_>>()?;
+            let places = rows.row(state).iter().zip(numbers.row(state));
+            let cells = places.zip(weights.row(state));
+            self.cells.extend(cells.map(|((row, number), weight)| Cell {
                 row: *row,
-                term: term.unwrap_or_default().to_owned(),
+                term: terms[*number as usize],
                 weight: *weight,
             }));
         }
@@ -194,13 +225,15 @@ impl Accumulator for Cells {
     fn state(&mut self) -> Result<Vec<ScalarValue>> {
         let cells = std::mem::take(&mut self.cells);
         let list = |column| SingleRowListArrayBuilder::new(column).build_list_scalar();
-        let rows: Int64Array = cells.iter().map(|cell| Some(cell.row)).collect();
-        let terms = StringArray::from_iter_values(cells.iter().map(|cell| &cell.term));
+        let rows: Int32Array = cells.iter().map(|cell| Some(cell.row)).collect();
+        let numbers: Int32Array = cells.iter().map(|cell| Some(cell.term)).collect();
         let weights: Float64Array = cells.iter().map(|cell| Some(cell.weight)).collect();
+        let terms = StringArray::from_iter_values(self.terms.take());
         Ok(vec![
             list(Arc::new(rows)),
-            list(Arc::new(terms)),
+            list(Arc::new(numbers)),
             list(Arc::new(weights)),
+            list(Arc::new(terms)),
             ScalarValue::Int64(self.row_count),
         ])
     }
@@ -210,12 +243,12 @@ impl Accumulator for Cells {
             return ScalarValue::try_new_null(&rows_type());
         };
         let row_count = size("sparse_rows", "row_count", row_count)?;
-        Matrix::new(std::mem::take(&mut self.cells), row_count)?.into_scalar()
+        let cells = std::mem::take(&mut self.cells);
+        Matrix::new(cells, &self.terms.take(), row_count)?.into_scalar()
     }
 
     fn size(&self) -> usize {
-        let terms: usize = self.cells.iter().map(|cell| cell.term.capacity()).sum();
-        size_of_val(self) + self.cells.capacity() * size_of::<Cell>() + terms
+        size_of_val(self) + self.cells.capacity() * size_of::<Cell>() + self.terms.bytes
     }
 }
 
@@ -248,11 +281,16 @@ struct Matrix {
 }
 
 impl Matrix {
-    fn new(mut cells: Vec<Cell>, row_count: usize) -> Result<Self> {
+    /// `cells` hold numbers of `terms`, which are distinct.
+    fn new(mut cells: Vec<Cell>, terms: &[String], row_count: usize) -> Result<Self> {
+        let places = alphabetical(terms)?;
+        for cell in &mut cells {
+            cell.term = places[cell.term as usize];
+        }
         // Sorted down to the weight, so that sums do not depend on the order of rows.
         cells.sort_unstable_by(|a, b| {
-            (a.row, &a.term)
-                .cmp(&(b.row, &b.term))
+            (a.row, a.term)
+                .cmp(&(b.row, b.term))
                 .then(a.weight.total_cmp(&b.weight))
         });
         cells.dedup_by(|next, cell| {
@@ -262,9 +300,6 @@ impl Matrix {
             }
             same
         });
-        let mut terms: Vec<&str> = cells.iter().map(|cell| cell.term.as_str()).collect();
-        terms.sort_unstable();
-        terms.dedup();
         let mut normalised = Vec::with_capacity(cells.len());
         for row in cells.chunk_by(|a, b| a.row == b.row) {
             let length = row
@@ -273,9 +308,7 @@ impl Matrix {
                 .sum::<f64>()
                 .sqrt();
             for cell in row.iter().filter(|cell| cell.weight != 0.0) {
-                let term = terms.partition_point(|term| *term < cell.term.as_str());
-                let weight = (cell.weight / length) as f32;
-                normalised.push((offset(cell.row as usize)?, offset(term)?, weight));
+                normalised.push((cell.row, cell.term, (cell.weight / length) as f32));
             }
         }
         let rows = Compressed::new(&normalised, row_count)?;
@@ -304,32 +337,52 @@ impl Matrix {
     }
 }
 
+/// The place of each term in alphabetical order.
+fn alphabetical(terms: &[String]) -> Result<Vec<i32>> {
+    let mut order: Vec<usize> = (0..terms.len()).collect();
+    order.sort_unstable_by_key(|number| &terms[*number]);
+    let mut places = vec![0; terms.len()];
+    for (place, number) in order.into_iter().enumerate() {
+        places[number] = offset(place)?;
+    }
+    Ok(places)
+}
+
 /// The window that `sparse_rows` makes of these cells, for the tests of its readers.
 #[cfg(test)]
 pub(super) fn window_of(cells: &[(i64, &str, f64)], row_count: usize) -> StructArray {
-    let cells = cells.iter().map(|(row, term, weight)| Cell {
-        row: *row,
-        term: (*term).to_owned(),
-        weight: *weight,
-    });
-    let scalar = Matrix::new(cells.collect(), row_count).and_then(Matrix::into_scalar);
-    let window = scalar.unwrap().to_array().unwrap();
-    window.as_struct().clone()
+    let scalar = tests::collected(cells, row_count).evaluate().unwrap();
+    scalar.to_array().unwrap().as_struct().clone()
 }
 
 #[cfg(test)]
 mod tests {
+    use datafusion::arrow::array::{Int64Array, StringViewArray};
+
     use super::*;
 
-    fn cell(row: i64, term: &str, weight: f64) -> Cell {
-        let term = term.to_owned();
-        Cell { row, term, weight }
+    /// What one accumulator holds after these (row, term, weight) cells.
+    pub(super) fn collected(cells: &[(i64, &str, f64)], row_count: usize) -> Cells {
+        let columns: [ArrayRef; 4] = [
+            Arc::new(Int64Array::from_iter_values(cells.iter().map(|c| c.0))),
+            Arc::new(StringViewArray::from_iter_values(cells.iter().map(|c| c.1))),
+            Arc::new(Float64Array::from_iter_values(cells.iter().map(|c| c.2))),
+            Arc::new(Int64Array::from(vec![row_count as i64; cells.len()])),
+        ];
+        let mut collected = Cells::default();
+        collected.update_batch(&columns).unwrap();
+        collected
+    }
+
+    fn matrix(mut of: Cells) -> Matrix {
+        let cells = std::mem::take(&mut of.cells);
+        Matrix::new(cells, &of.terms.take(), of.row_count.unwrap() as usize).unwrap()
     }
 
     #[test]
     fn rows_have_length_one() {
-        let cells = vec![cell(2, "b", 4.0), cell(0, "b", 2.0), cell(2, "a", 3.0)];
-        let matrix = Matrix::new(cells, 4).unwrap();
+        let cells = [(2, "b", 4.0), (0, "b", 2.0), (2, "a", 3.0)];
+        let matrix = matrix(collected(&cells, 4));
         assert_eq!(matrix.rows.offsets, [0, 1, 1, 3, 3]);
         assert_eq!(matrix.rows.positions, [1, 0, 1]);
         assert_eq!(matrix.rows.weights, [1.0, 0.6, 0.8]);
@@ -340,25 +393,30 @@ mod tests {
 
     #[test]
     fn repeated_cells_add_up() {
-        let cells = vec![cell(0, "a", 1.0), cell(0, "b", 4.0), cell(0, "a", 2.0)];
-        let matrix = Matrix::new(cells, 1).unwrap();
-        assert_eq!(matrix.rows.weights, [0.6, 0.8]);
+        let cells = [(0, "a", 1.0), (0, "b", 4.0), (0, "a", 2.0)];
+        assert_eq!(matrix(collected(&cells, 1)).rows.weights, [0.6, 0.8]);
     }
 
     #[test]
-    fn partial_states_merge() {
-        let mut part = Cells::default();
-        part.agree(2).unwrap();
-        part.cells.push(cell(1, "a", 1.0));
-        let state: Vec<ArrayRef> = part
-            .state()
-            .unwrap()
-            .iter()
-            .map(|value| value.to_array().unwrap())
-            .collect();
-        let mut whole = Cells::default();
-        whole.merge_batch(&state).unwrap();
-        assert_eq!(whole.cells, [cell(1, "a", 1.0)]);
-        assert_eq!(whole.row_count, Some(2));
+    fn partial_states_merge_into_what_one_would_hold() {
+        let cells = [
+            (1, "b", 1.0),
+            (0, "a", 2.0),
+            (1, "c", 3.0),
+            (0, "b", 0.5),
+            (1, "b", 4.0),
+            (2, "a", 1.0),
+        ];
+        let mut merged = Cells::default();
+        for part in [&cells[4..], &cells[..0], &cells[..4]] {
+            let state = collected(part, 3).state().unwrap();
+            let state: Vec<_> = state.iter().map(|v| v.to_array().unwrap()).collect();
+            merged.merge_batch(&state).unwrap();
+        }
+        let (merged, whole) = (matrix(merged), matrix(collected(&cells, 3)));
+        assert_eq!(merged.rows.positions, whole.rows.positions);
+        assert_eq!(merged.rows.weights, whole.rows.weights);
+        assert_eq!(merged.postings.offsets, whole.postings.offsets);
+        assert_eq!(merged.postings.positions, whole.postings.positions);
     }
 }
