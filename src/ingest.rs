@@ -161,7 +161,7 @@ async fn malformed(ctx: &SessionContext, raw: &str, staged: &TableReference) -> 
     tally(raw, counts).await
 }
 
-async fn account(ctx: &SessionContext, table: &str) -> Result<Account> {
+pub(crate) async fn account(ctx: &SessionContext, table: &str) -> Result<Account> {
     let counts = ctx
         .sql(&format!(
             "SELECT CASE WHEN quarantined IS NOT NULL THEN 'quarantined' ELSE 'filtered' END AS fate, \

@@ -7,6 +7,8 @@
 
 mod command_line;
 mod distill;
+mod export;
+mod import;
 mod prompts;
 mod reference;
 mod scenarios;

@@ -22,6 +22,7 @@ async fn a_movielens_prompt_reads_as_its_golden_file() {
     session.parameters.set("scenarios", "3").unwrap();
     let plan = Plan {
         datasets: vec!["movielens".to_owned()],
+        from: Step::Scenarios,
         until: Step::Scenarios,
         select: "uncertainty".to_owned(),
     };

@@ -52,6 +52,7 @@ fn rewrite(file: &Path, change: impl Fn(&mut [String])) {
 fn plan() -> Plan {
     Plan {
         datasets: vec!["movielens".to_owned()],
+        from: Step::Scenarios,
         until: Step::Scenarios,
         select: "uncertainty".to_owned(),
     }
