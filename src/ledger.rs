@@ -3,17 +3,21 @@
 use std::sync::Arc;
 
 use datafusion::arrow::array::{
-    Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
+    AsArray, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
 };
 use datafusion::arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 use datafusion::common::TableReference;
-use datafusion::prelude::{col, lit};
+use datafusion::prelude::{cast, col, lit};
 use serde_json::json;
 
 use crate::error::Result;
+use crate::lake::PIPELINE_SCHEMA;
 use crate::session::Session;
 
-const TABLE: &str = "runs";
+/// Named in full: a session may have another schema as its default.
+fn runs_table() -> TableReference {
+    TableReference::partial(PIPELINE_SCHEMA, "runs")
+}
 
 /// One finished step.
 #[derive(Debug, Clone)]
@@ -40,7 +44,7 @@ pub struct Entry {
 /// Fails when the ledger cannot be read or written.
 pub async fn record(session: &Session, entry: &Entry) -> Result<()> {
     let row = session.ctx.read_batch(row(session, entry)?)?;
-    let all = match session.ctx.table(TABLE).await {
+    let all = match session.ctx.table(runs_table()).await {
         Ok(earlier) => earlier.union(row)?,
         Err(_) => row,
     };
@@ -52,7 +56,7 @@ pub async fn record(session: &Session, entry: &Entry) -> Result<()> {
     let stream = session.ctx.read_batches(batches)?.execute_stream().await?;
     session
         .lake
-        .write(&session.ctx, &TableReference::bare(TABLE), stream)
+        .write(&session.ctx, &runs_table(), stream)
         .await?;
     Ok(())
 }
@@ -67,7 +71,7 @@ pub async fn is_current(session: &Session, output: &str, fingerprint: &str) -> R
     if !session.lake.contains(&table).await? {
         return Ok(false);
     }
-    let Ok(runs) = session.ctx.table(TABLE).await else {
+    let Ok(runs) = session.ctx.table(runs_table()).await else {
         return Ok(false);
     };
     let version = session.lake.version(&table).await?;
@@ -78,6 +82,25 @@ pub async fn is_current(session: &Session, output: &str, fingerprint: &str) -> R
             .and(col("output_version").eq(lit(version))),
     )?;
     Ok(matching.count().await? > 0)
+}
+
+/// The step that last wrote `output`.
+///
+/// # Errors
+/// Fails when the ledger cannot be read.
+pub async fn last_step(session: &Session, output: &str) -> Result<Option<String>> {
+    let Ok(runs) = session.ctx.table(runs_table()).await else {
+        return Ok(None);
+    };
+    let last = runs
+        .filter(col("output").eq(lit(output)))?
+        .sort(vec![col("ended_at").sort(false, false)])?
+        .limit(0, Some(1))?
+        .select(vec![cast(col("step"), DataType::Utf8)])?
+        .collect()
+        .await?;
+    let step = last.iter().find(|batch| batch.num_rows() > 0);
+    Ok(step.map(|batch| batch.column(0).as_string::<i32>().value(0).to_owned()))
 }
 
 fn row(session: &Session, entry: &Entry) -> Result<RecordBatch> {

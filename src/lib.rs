@@ -1,7 +1,7 @@
 //! usermirror turns recommender logs into a preference-aligned user simulator.
 //!
 //! This crate is the engine around the SQL: a [`session`] over a [`lake`] of tables,
-//! [`ingest`] of raw files, the pipeline ([`run`]) and the command line ([`cli`]). The
+//! [`ingest`] of raw files, [`import`] of published work, the pipeline ([`run`]) and the command line ([`cli`]). The
 //! method itself is in `sql/`, what is special about a dataset in `datasets/`, and the
 //! functions both call in the crate `usermirror-udfs`.
 
@@ -10,6 +10,7 @@ pub mod datasets;
 pub mod error;
 pub mod export;
 pub mod generate;
+pub mod import;
 pub mod ingest;
 pub mod lake;
 pub mod ledger;

@@ -127,6 +127,11 @@ const DEFINITIONS: &[Definition] = &[
         "preference pairs to select over all strata",
     ),
     parameter(
+        "letter_mass",
+        Value::Real(0.99),
+        "least that the letters' probabilities of an imported score must add up to",
+    ),
+    parameter(
         "error_share",
         Value::Real(0.01),
         "share of model rows with an error above which a run exits with 3",

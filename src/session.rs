@@ -16,7 +16,6 @@ use usermirror_udfs::raw::RawFolder;
 use usermirror_udfs::{llm, raw, subqueries};
 
 use crate::error::Result;
-use crate::ingest::Source;
 use crate::lake::Lake;
 use crate::parameters::Parameters;
 use crate::progress::ModelWatch;
@@ -67,26 +66,15 @@ impl Session {
     /// # Errors
     /// Fails when the lake cannot be read.
     pub async fn sister(&self) -> Result<Self> {
-        self.sister_with(RawFolder::default(), None).await
+        self.sister_over(RawFolder::default(), None).await
     }
 
-    /// A sister session whose raw-file functions read the folder of `source`, within
-    /// its bound of memory.
+    /// A sister session whose raw-file functions read the folder `raw`, and in which sorts
+    /// and joins spill to disk beyond `memory` bytes, when those are given.
     ///
     /// # Errors
     /// Fails when the lake cannot be read.
-    pub async fn sister_over(&self, source: &Source) -> Result<Self> {
-        let mut raw = RawFolder::new(source.from.clone());
-        if let Some(variant) = source.dataset.variant() {
-            raw = raw.with_variant(variant)?;
-        }
-        if source.partial {
-            raw = raw.with_missing_allowed();
-        }
-        self.sister_with(raw, Some(source.memory)).await
-    }
-
-    async fn sister_with(&self, raw: RawFolder, memory: Option<usize>) -> Result<Self> {
+    pub async fn sister_over(&self, raw: RawFolder, memory: Option<usize>) -> Result<Self> {
         Self::build(
             self.lake.clone(),
             self.scripts.clone(),

@@ -59,7 +59,7 @@ impl Arguments {
 }
 
 /// `ratings: 10 read = 8 kept + 1 filtered (…) + 1 quarantined (…)`.
-fn describe(account: &Account) -> String {
+pub(super) fn describe(account: &Account) -> String {
     let count = |rows: i64| HumanCount(rows.unsigned_abs()).to_string();
     let mut line = format!(
         "{:<16} {:>12} read = {} kept",

@@ -3,6 +3,7 @@
 mod doctor;
 mod export;
 mod generate;
+mod import;
 mod ingest;
 mod options;
 mod repl;
@@ -45,6 +46,8 @@ enum Command {
     Generate(generate::Arguments),
     /// Read a dataset's raw files into users, items and interactions
     Ingest(ingest::Arguments),
+    /// Read published sets and pipeline files into scenarios, decisions, scores, preferences
+    Import(import::Arguments),
     /// Build scenarios, decisions, scores and preference pairs
     Run(Box<run::Arguments>),
     /// Query the tables and call the models: a shell, or one statement
@@ -72,6 +75,7 @@ impl Cli {
         match self.command {
             Command::Generate(arguments) => arguments.execute(&self.global).await,
             Command::Ingest(arguments) => arguments.execute(&self.global).await,
+            Command::Import(arguments) => arguments.execute(&self.global).await,
             Command::Run(arguments) => arguments.execute(&self.global).await,
             Command::Sql(arguments) => arguments.execute(&self.global).await,
             Command::Export(arguments) => arguments.execute(&self.global).await,

@@ -15,6 +15,7 @@ use crate::run::{self, Plan, Step};
 #[command(after_help = "Examples:
   usermirror run --datasets movielens --scenarios 512
   usermirror run --datasets movielens --until scenarios --mode paper
+  usermirror run --from decisions     # go on from imported scenarios
   usermirror run --datasets movielens --strong models/qwen-32b --style full --set choices_max=8
 
 Other parameters for --set: usermirror sql -c \"SELECT name, value, description FROM
@@ -55,6 +56,9 @@ pub struct Arguments {
     /// Where models run: cpu, cuda:N, or auto, which says what it chose
     #[arg(long, default_value = "auto")]
     device: String,
+    /// The first step to do; tables of the steps before it are taken as they are
+    #[arg(long, value_enum, default_value_t = Step::Scenarios)]
+    from: Step,
     /// The last step to do
     #[arg(long, value_enum, default_value_t = Step::Distill)]
     until: Step,
@@ -87,21 +91,21 @@ impl Arguments {
             }
         }
         check_lengths(&session.parameters)?;
-        if self.datasets.is_empty() {
-            return Err(Error::Usage(
-                "name at least one dataset with --datasets".to_owned(),
-            ));
-        }
-        if self.until >= Step::Decisions {
-            for (name, location) in [("strong", &self.strong), ("weak", &self.weak)] {
-                session.open_model(name, location, &self.device).await?;
-            }
-        }
         let plan = Plan {
             datasets: self.datasets,
+            from: self.from,
             until: self.until,
             select: self.select,
         };
+        check_steps(&plan)?;
+        if plan.does(Step::Decisions) {
+            session
+                .open_model("strong", &self.strong, &self.device)
+                .await?;
+        }
+        if plan.does(Step::Decisions) || plan.does(Step::Scores) {
+            session.open_model("weak", &self.weak, &self.device).await?;
+        }
         let found = run::run(&session, &plan).await?;
         if plan.until == Step::Distill {
             // Distillation wrote its tables from a session of its own.
@@ -122,6 +126,21 @@ impl Arguments {
         };
         Ok(if share > allowed { 3 } else { 0 })
     }
+}
+
+/// Refuses a plan without a step, or without a dataset to build from.
+fn check_steps(plan: &Plan) -> Result<()> {
+    if plan.from > plan.until {
+        return Err(Error::Usage(
+            "--from is a later step than --until: nothing would be done".to_owned(),
+        ));
+    }
+    if plan.does(Step::Scenarios) && plan.datasets.is_empty() {
+        return Err(Error::Usage(
+            "name at least one dataset with --datasets".to_owned(),
+        ));
+    }
+    Ok(())
 }
 
 /// Refuses lengths that no exposure can have: options are labelled A to Z.

@@ -49,17 +49,21 @@ pub async fn of_lines(
     tally(raw, counts).await
 }
 
-/// Accounts for the rows of a staged table.
+/// Accounts for the rows of `relation`, which says of each whether it is quarantined or
+/// filtered.
+///
+/// # Errors
+/// Fails when the relation cannot be read.
 pub async fn of_rows(
     ctx: &SessionContext,
     table: &str,
-    staged: &TableReference,
+    relation: &TableReference,
 ) -> Result<Account> {
     let counts = ctx
         .sql(&format!(
             "SELECT CASE WHEN quarantined IS NOT NULL THEN 'quarantined' ELSE 'filtered' END AS fate, \
                     coalesce(quarantined, filtered) AS reason, count(*) AS rows \
-             FROM {staged} GROUP BY 1, 2 ORDER BY rows DESC, reason"
+             FROM {relation} GROUP BY 1, 2 ORDER BY rows DESC, reason"
         ))
         .await?;
     tally(table, counts).await

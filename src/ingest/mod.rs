@@ -13,8 +13,10 @@ use std::time::Instant;
 
 use datafusion::common::{ScalarValue, TableReference};
 use datafusion::prelude::{DataFrame, SessionContext};
+use usermirror_udfs::raw::RawFolder;
 
 pub use account::Account;
+pub(crate) use account::of_rows;
 use stage::{TABLES, Table, staged_name};
 
 use crate::datasets::Dataset;
@@ -37,6 +39,19 @@ pub struct Source {
     pub partial: bool,
     /// Bytes that sorts and joins may hold in memory before they spill to disk.
     pub memory: usize,
+}
+
+impl Source {
+    fn folder(&self) -> Result<RawFolder> {
+        let mut folder = RawFolder::new(self.from.clone());
+        if let Some(variant) = self.dataset.variant() {
+            folder = folder.with_variant(variant)?;
+        }
+        if self.partial {
+            folder = folder.with_missing_allowed();
+        }
+        Ok(folder)
+    }
 }
 
 /// What an ingest did.
@@ -62,7 +77,8 @@ pub async fn ingest(session: &Session, source: &Source) -> Result<Outcome> {
             source.from.display()
         )));
     }
-    let session = session.sister_over(source).await?;
+    let memory = Some(source.memory);
+    let session = session.sister_over(source.folder()?, memory).await?;
     stage::enter(&session.ctx, dataset)?;
 
     let mut accounts = vec![];

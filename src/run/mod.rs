@@ -10,6 +10,7 @@ mod steps;
 use std::sync::Arc;
 use std::time::Instant;
 
+use clap::ValueEnum;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::common::TableReference;
 use datafusion::datasource::MemTable;
@@ -25,7 +26,7 @@ use crate::scripts::Script;
 use crate::session::Session;
 
 /// The pipeline's steps, in order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub enum Step {
     /// What the user remembers and what was shown.
     Scenarios,
@@ -37,15 +38,32 @@ pub enum Step {
     Distill,
 }
 
+impl Step {
+    /// Its name on the command line.
+    fn name(self) -> String {
+        self.to_possible_value()
+            .map_or_else(String::new, |value| value.get_name().to_owned())
+    }
+}
+
 /// What a run does.
 #[derive(Debug, Clone)]
 pub struct Plan {
     /// Datasets to build scenarios from.
     pub datasets: Vec<Dataset>,
+    /// The first step to do; the tables of the steps before it are taken as they are.
+    pub from: Step,
     /// The last step to do.
     pub until: Step,
     /// The selection strategy: a file of `sql/select`.
     pub select: String,
+}
+
+impl Plan {
+    /// Whether `step` is one of the plan's.
+    pub fn does(&self, step: Step) -> bool {
+        self.from <= step && step <= self.until
+    }
 }
 
 /// How many rows of the model steps there are, and how many of them carry an `error`.
@@ -57,22 +75,50 @@ pub struct RowErrors {
     pub errors: usize,
 }
 
-/// Runs the pipeline up to `plan.until` and returns how many rows have an `error`.
+/// Runs the pipeline from `plan.from` to `plan.until` and returns how many rows have an
+/// `error`.
 ///
 /// # Errors
 /// Fails at the first step that does; the tables of earlier steps stay.
 pub async fn run(session: &Session, plan: &Plan) -> Result<RowErrors> {
-    scenarios::build(session, &plan.datasets).await?;
-    if plan.until >= Step::Decisions {
+    check_given(session, plan.from).await?;
+    if plan.does(Step::Scenarios) {
+        scenarios::build(session, &plan.datasets).await?;
+    }
+    if plan.does(Step::Decisions) {
         steps::decisions(session).await?;
     }
-    if plan.until >= Step::Scores {
+    if plan.does(Step::Scores) {
         steps::scores(session).await?;
     }
-    if plan.until >= Step::Distill {
+    if plan.does(Step::Distill) {
         steps::distill(session, &plan.select).await?;
     }
     row_errors(session, plan.until).await
+}
+
+/// Checks the tables that the steps before `from` would have made.
+async fn check_given(session: &Session, from: Step) -> Result<()> {
+    let tables = [
+        (Step::Scenarios, "scenarios"),
+        (Step::Decisions, "decisions"),
+        (Step::Scores, "scores"),
+    ];
+    for (step, table) in tables.into_iter().filter(|(step, _)| *step < from) {
+        if !session.lake.contains(&TableReference::bare(table)).await? {
+            return Err(Error::Usage(format!(
+                "{} has no table {table} to go on from; make it by usermirror run --until {}, or \
+                 bring it by usermirror import",
+                session.lake.location(),
+                step.name()
+            )));
+        }
+        let script = session
+            .scripts
+            .file(&format!("sql/checks/given/{table}.sql"))?;
+        check_script(session, &script).await?;
+    }
+    Ok(())
 }
 
 async fn row_errors(session: &Session, until: Step) -> Result<RowErrors> {
@@ -198,21 +244,26 @@ async fn store(session: &Session, name: &str, batches: Vec<RecordBatch>) -> Resu
 ///
 /// # Errors
 /// Fails when a check finds rows or cannot run.
-async fn check(session: &Session, folder: &str) -> Result<()> {
+pub(crate) async fn check(session: &Session, folder: &str) -> Result<()> {
     for script in session.scripts.folder(folder)? {
-        let Some(offending) = script.run(&session.ctx).await? else {
-            continue;
-        };
-        let sample = offending.limit(0, Some(5))?.collect().await?;
-        if sample.iter().any(|batch| batch.num_rows() > 0) {
-            let rows = datafusion::arrow::util::pretty::pretty_format_batches(&sample)
-                .map_err(datafusion::error::DataFusionError::from)?;
-            return Err(Error::Failed(format!(
-                "check {} failed: {}\nThe first offending rows:\n{rows}",
-                script.path,
-                script.comment()
-            )));
-        }
+        check_script(session, &script).await?;
     }
     Ok(())
+}
+
+async fn check_script(session: &Session, script: &Script) -> Result<()> {
+    let Some(offending) = script.run(&session.ctx).await? else {
+        return Ok(());
+    };
+    let sample = offending.limit(0, Some(5))?.collect().await?;
+    if sample.iter().all(|batch| batch.num_rows() == 0) {
+        return Ok(());
+    }
+    let rows = datafusion::arrow::util::pretty::pretty_format_batches(&sample)
+        .map_err(datafusion::error::DataFusionError::from)?;
+    Err(Error::Failed(format!(
+        "check {} failed: {}\nThe first offending rows:\n{rows}",
+        script.path,
+        script.comment()
+    )))
 }

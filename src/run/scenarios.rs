@@ -8,6 +8,7 @@ use super::{Job, check, hold, store};
 use crate::datasets::Dataset;
 use crate::error::{Error, Result};
 use crate::ingest::enter_schema;
+use crate::ledger;
 use crate::scripts::Script;
 use crate::session::Session;
 
@@ -15,6 +16,7 @@ const TABLE: &str = "scenarios";
 
 /// Builds, checks and writes the scenarios of `datasets`.
 pub async fn build(session: &Session, datasets: &[Dataset]) -> Result<()> {
+    keep_imported(session).await?;
     let mut inputs = vec![];
     let mut scripts = session.scripts.folder("sql/scenarios")?;
     for dataset in datasets {
@@ -44,6 +46,18 @@ pub async fn build(session: &Session, datasets: &[Dataset]) -> Result<()> {
     .await
 }
 
+/// Refuses to build over imported scenarios, which no build could bring back.
+async fn keep_imported(session: &Session) -> Result<()> {
+    match ledger::last_step(session, TABLE).await? {
+        Some(step) if step.starts_with("import") => Err(Error::Usage(format!(
+            "{} holds imported scenarios, and building anew would drop them; go on from them by \
+             --from decisions, or build in another --root",
+            session.lake.location()
+        ))),
+        _ => Ok(()),
+    }
+}
+
 /// The scenarios of one dataset, in a session of their own.
 async fn build_one(session: &Session, dataset: &Dataset) -> Result<Vec<RecordBatch>> {
     let session = session.sister().await?;
@@ -52,8 +66,13 @@ async fn build_one(session: &Session, dataset: &Dataset) -> Result<Vec<RecordBat
     session.parameters.set("dataset", &dataset.key())?;
     let mut scripts = session.scripts.folder("sql/scenarios")?;
     // The dataset renders its texts once options and history are known, and before
-    // the last file puts the texts together.
-    scripts.insert(scripts.len() - 1, prompt_script(&session, dataset)?);
+    // they are put together.
+    let rendered = scripts
+        .iter()
+        .position(|script| script.stem() == "rendered");
+    let place =
+        rendered.ok_or_else(|| Error::Failed("sql/scenarios has no rendered.sql".to_owned()))?;
+    scripts.insert(place, prompt_script(&session, dataset)?);
     let mut scenarios = None;
     for script in &scripts {
         scenarios = script.run(ctx).await?;

@@ -224,7 +224,7 @@ fn wrong_input_is_told_with_the_way_to_mend_it() {
     let empty = folder.path().join("empty");
     std::fs::create_dir(&empty).unwrap();
     let empty = empty.to_string_lossy().into_owned();
-    let cases: [(&[&str], i32, &str); 6] = [
+    let cases: [(&[&str], i32, &str); 9] = [
         (
             &["ingest", "netflix", "--from", &empty],
             2,
@@ -247,6 +247,21 @@ fn wrong_input_is_told_with_the_way_to_mend_it() {
         ),
         (&["run", "--set", "choice=3"], 2, "no parameter choice"),
         (&["export", "--to", &empty], 2, "first run: usermirror run"),
+        (
+            &["import", "evaluation", "--from", "nowhere"],
+            2,
+            "no such file or folder",
+        ),
+        (
+            &["import", "preferences", "--from", &empty],
+            2,
+            "it should hold *.parquet, *.jsonl",
+        ),
+        (
+            &["run", "--from", "scores", "--until", "decisions"],
+            2,
+            "--from is a later step than --until",
+        ),
     ];
     for (arguments, code, message) in cases {
         let (found, errors) = failure(folder.path(), arguments);

@@ -8,6 +8,8 @@
 mod bring_your_own;
 mod command_line;
 mod distill;
+mod export;
+mod import;
 mod prompts;
 mod reference;
 mod scenarios;

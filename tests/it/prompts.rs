@@ -68,6 +68,7 @@ async fn conversations(folder: &Path, name: &str, world: &World) -> Vec<[String;
     session.parameters.set("scenarios", "200").unwrap();
     let plan = Plan {
         datasets: vec![dataset(name)],
+        from: Step::Scenarios,
         until: Step::Scenarios,
         select: "uncertainty".to_owned(),
     };

@@ -54,6 +54,7 @@ fn rewrite(file: &Path, change: impl Fn(&mut [String])) {
 fn plan() -> Plan {
     Plan {
         datasets: vec![dataset("movielens")],
+        from: Step::Scenarios,
         until: Step::Scenarios,
         select: "uncertainty".to_owned(),
     }
