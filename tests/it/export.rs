@@ -13,7 +13,7 @@ use usermirror::run::{Plan, Step, run};
 use usermirror::session::Session;
 
 use crate::import::{pair, write};
-use crate::support::{rows, session, texts};
+use crate::support::{dataset, rows, session, strict, texts};
 
 fn shards_of(rows: usize) -> Options {
     Options {
