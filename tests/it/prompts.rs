@@ -15,8 +15,10 @@ async fn a_movielens_prompt_reads_as_its_golden_file() {
     let folder = tempfile::tempdir().unwrap();
     let raw = folder.path().join("raw");
     let session = session(&folder.path().join("lake")).await;
-    let world = World::simulate(30, 5);
-    generate(&session, "movielens", &world, &raw).await.unwrap();
+    let world = World::new(30, 5);
+    generate(&session, "movielens", None, &world, &raw)
+        .await
+        .unwrap();
     ingest(&session, "movielens", &raw, true).await.unwrap();
     session.parameters.set("style", "full").unwrap();
     session.parameters.set("scenarios", "3").unwrap();

@@ -18,8 +18,10 @@ async fn lake() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let raw = folder.path().join("raw");
     let session = session(&folder.path().join("lake")).await;
-    let world = World::simulate(200, 3);
-    generate(&session, "movielens", &world, &raw).await.unwrap();
+    let world = World::new(200, 3);
+    generate(&session, "movielens", None, &world, &raw)
+        .await
+        .unwrap();
     rewrite(&raw.join("ratings.dat"), |fields| {
         let seconds: i64 = fields[3].parse().unwrap();
         fields[3] = (seconds / 1_000_000 * 1_000_000).to_string();
