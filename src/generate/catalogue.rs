@@ -3,8 +3,8 @@
 use super::draws::Draws;
 use super::world::Item;
 
-/// How many films there are.
-pub(super) const ITEM_COUNT: usize = 500;
+/// How many films there are unless somebody asks for more.
+pub const ITEM_COUNT: usize = 500;
 
 /// The genres of the world, by the names that MovieLens uses.
 pub(super) const GENRES: [&str; 10] = [
@@ -13,12 +13,13 @@ pub(super) const GENRES: [&str; 10] = [
 ];
 
 /// First and last year of the catalogue: eight whole decades.
-const FIRST_YEAR: i64 = 1920;
+pub(super) const FIRST_YEAR: i64 = 1920;
 const LAST_YEAR: i64 = 1999;
 
-/// Share of the films that have two genres, and how the two share the film.
+/// Share of the films that have two genres, and how those and the others share a film.
 const TWO_GENRES: f64 = 0.5;
-const TWO_GENRE_WEIGHTS: [f64; 2] = [0.6, 0.4];
+const TWO_WEIGHTS: &[f64] = &[0.6, 0.4];
+const ONE_WEIGHT: &[f64] = &[1.0];
 
 // A few words carry Latin-1 letters, so that the files' encoding matters.
 const ADJECTIVES: [&str; 24] = [
@@ -53,30 +54,60 @@ const NOUNS: [&str; 24] = [
     "Station", "Tower", "Valley", "Winter", "Zephyr", "Orchard",
 ];
 
-/// All films; the position is the id minus one.
-pub(super) fn items(seed: u64) -> Vec<Item> {
-    let titles =
-        Draws::keyed(seed, "titles", 0).distinct(ADJECTIVES.len() * NOUNS.len(), ITEM_COUNT);
-    titles
-        .into_iter()
-        .enumerate()
-        .map(|(row, pair)| item(seed, row, pair))
+/// `count` films; the position is the id minus one.
+pub(super) fn items(seed: u64, count: usize) -> Vec<Item> {
+    let pairs = ADJECTIVES.len() * NOUNS.len();
+    let titles = Draws::keyed(seed, "titles", 0).distinct(pairs, count);
+    (0..count)
+        .map(|row| item(seed, row, title(titles[row % pairs], row / pairs + 1)))
         .collect()
 }
 
-fn item(seed: u64, row: usize, pair: usize) -> Item {
-    let mut draws = Draws::keyed(seed, "item", row);
+/// Two words, and a number from the second film of that name on.
+fn title(pair: usize, part: usize) -> String {
     let (adjective, noun) = (ADJECTIVES[pair / NOUNS.len()], NOUNS[pair % NOUNS.len()]);
-    let two = draws.chance(TWO_GENRES);
+    if part == 1 {
+        format!("{adjective} {noun}")
+    } else {
+        format!("{adjective} {noun} {part}")
+    }
+}
+
+fn item(seed: u64, row: usize, title: String) -> Item {
+    let mut draws = Draws::keyed(seed, "item", row);
+    let weights = if draws.chance(TWO_GENRES) {
+        TWO_WEIGHTS
+    } else {
+        ONE_WEIGHT
+    };
+    let year = draws.between(FIRST_YEAR, LAST_YEAR) as i32;
+    let genres = draws.distinct(GENRES.len(), weights.len());
     Item {
-        title: format!("{adjective} {noun}"),
-        year: draws.between(FIRST_YEAR, LAST_YEAR) as i32,
-        genres: draws.distinct(GENRES.len(), if two { 2 } else { 1 }),
-        genre_weights: if two {
-            TWO_GENRE_WEIGHTS.to_vec()
-        } else {
-            vec![1.0]
-        },
+        title,
+        year,
+        genres: genres.into_iter().zip(weights.iter().copied()).collect(),
         quality: draws.normal(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn titles_are_unique_and_fit_latin_1_in_catalogues_of_any_size() {
+        let films = items(7, 100_000);
+        let titles: HashSet<&str> = films.iter().map(|film| film.title.as_str()).collect();
+        assert_eq!(titles.len(), 100_000);
+        let letters = || titles.iter().flat_map(|title| title.chars());
+        assert!(letters().all(|letter| u32::from(letter) < 256));
+        assert!(letters().any(|letter| !letter.is_ascii()));
+    }
+
+    #[test]
+    fn a_larger_catalogue_begins_with_the_smaller_one() {
+        assert_eq!(items(7, 2000)[..ITEM_COUNT], items(7, ITEM_COUNT));
     }
 }

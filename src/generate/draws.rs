@@ -48,14 +48,7 @@ impl Draws {
 
     /// `count` distinct numbers below `bound`, in random order (all of them when there are fewer).
     pub(super) fn distinct(&mut self, bound: usize, count: usize) -> Vec<usize> {
-        let mut numbers: Vec<usize> = (0..bound).collect();
-        let count = count.min(bound);
-        for slot in 0..count {
-            let other = slot + self.below(bound - slot);
-            numbers.swap(slot, other);
-        }
-        numbers.truncate(count);
-        numbers
+        Urn::new(bound).draw(self, count).to_vec()
     }
 
     /// SplitMix64 (Steele, Lea and Flood, 2014).
@@ -65,6 +58,46 @@ impl Draws {
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         mixed ^ (mixed >> 31)
+    }
+}
+
+/// The numbers below a bound, from which distinct ones are drawn again and again.
+///
+/// A hand costs time by its own length and not by the bound: the next drawing puts back
+/// what the last one moved.
+pub(super) struct Urn {
+    numbers: Vec<usize>,
+    moved: Vec<usize>,
+    hand: Vec<usize>,
+}
+
+impl Urn {
+    /// An urn of the numbers below `bound`.
+    pub(super) fn new(bound: usize) -> Self {
+        Self {
+            numbers: (0..bound).collect(),
+            moved: vec![],
+            hand: vec![],
+        }
+    }
+
+    /// `count` distinct numbers in random order (all of them when there are fewer).
+    pub(super) fn draw(&mut self, draws: &mut Draws, count: usize) -> &[usize] {
+        for &place in &self.moved {
+            self.numbers[place] = place;
+        }
+        self.moved.clear();
+        self.hand.clear();
+        let bound = self.numbers.len();
+        for place in 0..count.min(bound) {
+            // A shuffle as far as it is needed: what is drawn leaves its place to the first
+            // number, and no later draw looks at the first place again.
+            let other = place + draws.below(bound - place);
+            self.hand.push(self.numbers[other]);
+            self.numbers[other] = self.numbers[place];
+            self.moved.push(other);
+        }
+        &self.hand
     }
 }
 
@@ -88,6 +121,17 @@ mod tests {
         drawn.dedup();
         assert_eq!(drawn.len(), 40);
         assert!(drawn.iter().all(|&number| number < 50));
+    }
+
+    #[test]
+    fn an_urn_forgets_its_last_hand() {
+        let mut urn = Urn::new(50);
+        for (row, count) in [(0, 40), (1, 3), (2, 60), (3, 10)] {
+            let mut draws = Draws::keyed(7, "test", row);
+            let hand = urn.draw(&mut draws, count).to_vec();
+            let fresh = Draws::keyed(7, "test", row).distinct(50, count);
+            assert_eq!(hand, fresh);
+        }
     }
 
     #[test]

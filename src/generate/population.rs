@@ -19,12 +19,8 @@ const LOVED: f64 = 2.0;
 const HATED: f64 = -2.0;
 const SPREAD: f64 = 0.3;
 
-/// All users; the position is the id minus one.
-pub(super) fn users(count: usize, seed: u64) -> Vec<User> {
-    (0..count).map(|row| user(seed, row)).collect()
-}
-
-fn user(seed: u64, row: usize) -> User {
+/// The user at position `row`.
+pub(super) fn user(seed: u64, row: usize) -> User {
     let mut draws = Draws::keyed(seed, "user", row);
     let occupation = draws.below(HOUSE_GENRES.len());
     User {

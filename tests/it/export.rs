@@ -223,7 +223,7 @@ async fn exported_evaluation_scenarios_come_back_equal() {
     let folder = tempfile::tempdir().unwrap();
     let (raw, to) = (folder.path().join("raw"), folder.path().join("out"));
     let ours = session(&folder.path().join("ours")).await;
-    generate(&ours, &dataset("movielens"), &World::simulate(60, 7), &raw)
+    generate(&ours, &dataset("movielens"), &World::new(60, 7), &raw)
         .await
         .unwrap();
     ingest(&ours, &strict("movielens", &raw)).await.unwrap();

@@ -13,7 +13,7 @@ use crate::support::{dataset, rows, session, strict};
 /// Every dataset there is; those that come in variants with an invented one.
 const DATASETS: [&str; 8] = [
     "amazon/Demo",
-    "goodreads",
+    "goodreads/demo",
     "kuairec2",
     "lastfm",
     "mind",
@@ -30,7 +30,7 @@ const LEAKS: [&str; 12] = [
 #[tokio::test(flavor = "multi_thread")]
 async fn every_dataset_goes_from_raw_files_to_prompts() {
     let folder = tempfile::tempdir().unwrap();
-    let world = World::simulate(120, 5);
+    let world = World::new(120, 5);
     let known = session(&folder.path().join("lake")).await;
     let known = known.scripts.datasets().unwrap();
     let folders: Vec<_> = DATASETS.map(|name| dataset(name).folder().to_owned()).into();

@@ -18,7 +18,7 @@ async fn lake() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let raw = folder.path().join("raw");
     let session = session(&folder.path().join("lake")).await;
-    let world = World::simulate(200, 3);
+    let world = World::new(200, 3);
     generate(&session, &dataset("movielens"), &world, &raw)
         .await
         .unwrap();
