@@ -30,7 +30,7 @@ const LEAKS: [&str; 12] = [
 #[tokio::test(flavor = "multi_thread")]
 async fn every_dataset_goes_from_raw_files_to_prompts() {
     let folder = tempfile::tempdir().unwrap();
-    let world = World::new(120, 5);
+    let world = World::new(200, 5);
     let known = session(&folder.path().join("lake")).await;
     let known = known.scripts.datasets().unwrap();
     let folders: Vec<_> = DATASETS.map(|name| dataset(name).folder().to_owned()).into();
