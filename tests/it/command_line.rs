@@ -228,7 +228,7 @@ fn wrong_input_is_told_with_the_way_to_mend_it() {
         (
             &["ingest", "netflix", "--from", &empty],
             2,
-            "there are: movielens",
+            "there are: amazon, goodreads, kuairec2",
         ),
         (
             &["ingest", "movielens", "--from", &empty],
