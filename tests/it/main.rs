@@ -10,6 +10,7 @@ mod command_line;
 mod distill;
 mod export;
 mod import;
+mod project;
 mod prompts;
 mod reference;
 mod scenarios;
