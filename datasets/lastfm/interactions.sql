@@ -7,13 +7,14 @@ SELECT
     item_id,
     ts,
     row,
+    -- Latest first: the running lists are complete at the pair's first tag.
     array_agg(tag) OVER pair AS tags,
     array_agg(ts) OVER pair AS tagged_at,
     file,
     row AS line,
     quarantined,
     CASE
-        WHEN quarantined IS NULL AND row_number() OVER pair > 1 THEN 'a further tag of the same artist'
+        WHEN quarantined IS NULL AND lead(row) OVER pair IS NOT NULL THEN 'a further tag of the same artist'
     END AS filtered
 FROM (
     SELECT
@@ -43,6 +44,6 @@ FROM (
 )
 WINDOW pair AS (
     PARTITION BY user_id, item_id, quarantined
-    ORDER BY ts, row
-    ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING
+    ORDER BY ts DESC, row DESC
+    ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
 );

@@ -1,8 +1,9 @@
 -- The demo world in MIND's raw format: films are news. A user's first events are the click
 -- history, the later ones impressions, in the folder of the set that their time falls into.
 
--- A user's events, each with its place among them and the text of the static history: eight
--- clicks for most users, three or none for a few; of one in five the first stands twice.
+-- A user's events, each with its place among them and, complete from the first impression on,
+-- the text of the static history: eight clicks for most users, three or none for a few; of one
+-- in five the first stands twice.
 CREATE VIEW demo_events AS
 SELECT
     *,
@@ -24,7 +25,7 @@ FROM (
 WINDOW life AS (
     PARTITION BY user
     ORDER BY ts, event
-    ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING
+    ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
 );
 
 -- What was shown: 2 to 10 pieces of news, sometimes more, none of them clicked as yet, with

@@ -37,7 +37,7 @@ LEFT JOIN (
     FROM (
         SELECT unnest(candidates) AS news_id, ts FROM raw_behaviors
         UNION ALL
-        SELECT unnest(b.history), o.ts FROM raw_behaviors AS b CROSS JOIN opening AS o
+        SELECT unnest(b.history), o.ts FROM opening AS o CROSS JOIN raw_behaviors AS b
     )
     GROUP BY news_id
 ) AS s ON s.news_id = n.news_id;
