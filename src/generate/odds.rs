@@ -17,7 +17,7 @@ pub struct Odds {
     pub choices: usize,
     /// Always the option that the rule of choice prefers: the ceiling.
     pub best: f64,
-    /// Always the option that most users chose.
+    /// Always the option that other events chose most often; a draw when several were.
     pub popularity: f64,
 }
 
@@ -38,7 +38,11 @@ impl World {
             best: self.accuracy(&lives, choices, |user, event, item| {
                 utility(user, &self.items[item], event.mood)
             }),
-            popularity: self.accuracy(&lives, choices, |_, _, item| times[item]),
+            // What is to be guessed does not count: in a large catalogue it would be all
+            // that tells the chosen item from the others.
+            popularity: self.accuracy(&lives, choices, |_, event, item| {
+                times[item] - f64::from(u8::from(item == event.item))
+            }),
         }
     }
 
@@ -55,7 +59,8 @@ impl World {
         rows.into_iter().map(&mut live).collect()
     }
 
-    /// Share of events whose item `score` puts above all other options.
+    /// Share of events whose item `score` puts above all other options; those that share the
+    /// first place have equal chances.
     fn accuracy(
         &self,
         lives: &Lives,
@@ -63,21 +68,25 @@ impl World {
         score: impl Fn(&User, &Event, usize) -> f64,
     ) -> f64 {
         let mut urn = Urn::new(self.items.len());
-        let (mut row, mut right) = (0, 0);
+        let (mut row, mut right) = (0, 0.0);
         for (user, events) in lives {
             let mut seen = HashSet::new();
             for event in events {
                 seen.insert(event.item);
                 let mut draws = Draws::keyed(0, "odds", row);
                 let drawn = urn.draw(&mut draws, choices - 1 + seen.len());
-                let mut others = drawn.iter().filter(|item| !seen.contains(item));
+                let others = drawn.iter().filter(|item| !seen.contains(item));
+                let scores = others.map(|&item| score(user, event, item));
+                let scores: Vec<f64> = scores.take(choices - 1).collect();
                 let own = score(user, event, event.item);
-                let beaten = |&item: &usize| score(user, event, item) < own;
-                right += usize::from(others.by_ref().take(choices - 1).all(beaten));
+                if scores.iter().all(|&other| other <= own) {
+                    let rivals = scores.iter().filter(|&&other| other == own).count();
+                    right += 1.0 / (1 + rivals) as f64;
+                }
                 row += 1;
             }
         }
-        right as f64 / row.max(1) as f64
+        right / row.max(1) as f64
     }
 }
 
@@ -90,6 +99,13 @@ mod tests {
         let odds = World::new(300, 7).odds(5);
         assert!(odds.best > 0.8, "{odds:?}");
         assert!(odds.popularity < 0.4, "{odds:?}");
+    }
+
+    #[test]
+    fn an_item_is_not_popular_for_being_the_one_to_guess() {
+        let world = World::new(300, 7).with_items(100_000).unwrap();
+        let odds = world.odds(5);
+        assert!((odds.popularity - 0.2).abs() < 0.05, "{odds:?}");
     }
 
     #[test]
