@@ -90,7 +90,16 @@ mod tests {
 
     #[test]
     fn names_that_could_leave_the_folder_are_refused() {
-        for name in ["", "..", "shop/", "/shop", "shop/../x", "a b", "shop/a/b", "x'y"] {
+        for name in [
+            "",
+            "..",
+            "shop/",
+            "/shop",
+            "shop/../x",
+            "a b",
+            "shop/a/b",
+            "x'y",
+        ] {
             assert!(name.parse::<Dataset>().is_err(), "{name}");
         }
     }

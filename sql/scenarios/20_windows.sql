@@ -1,4 +1,4 @@
--- Time windows with about equally many events, cut at full hours. Factors and word
+-- Time windows with about equally many events that can be sampled, cut at full hours. Factors and word
 -- weights used in a window are computed from what happened before it began, so that
 -- nothing a scenario shows was learned from its future. In `paper` mode there is one
 -- window and it sees the whole log, as published.
@@ -10,6 +10,7 @@ SELECT
 FROM (
     SELECT date_trunc('hour', ts) AS hour, count(*) AS events
     FROM interactions
+    WHERE impressions IS NOT NULL OR (SELECT count(impressions) FROM interactions) = 0
     GROUP BY 1
 );
 

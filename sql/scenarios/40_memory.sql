@@ -23,11 +23,17 @@ FROM (
 ) AS s
 JOIN events AS e ON e.user_id = s.user_id AND e.position = s.event;
 
--- What the user had already interacted with, and so is not offered again: as of the
--- scenario's time, or over the whole log in `paper` mode.
+-- What the user had already interacted with by then, and what is therefore not offered:
+-- that, the chosen item, and what else was chosen at the same time, which would be as true.
+-- As of the scenario's time, or over the whole log in `paper` mode.
 CREATE OR REPLACE TABLE seen AS
-SELECT s.scenario_id, array_sort(array_agg(e.item_index)) AS seen
+SELECT
+    s.scenario_id,
+    array_sort(array_agg(e.item_index) FILTER (
+        WHERE e.position <= s.earlier OR (@mode = 'paper' AND e.row <> s.row)
+    )) AS seen,
+    array_sort(array_agg(e.item_index)) AS excluded
 FROM sampled AS s
 JOIN events AS e ON e.user_id = s.user_id
-WHERE e.position <= s.earlier OR (@mode = 'paper' AND e.row <> s.row)
+WHERE e.ts <= s.ts OR @mode = 'paper'
 GROUP BY s.scenario_id;

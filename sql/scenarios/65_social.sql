@@ -24,8 +24,7 @@ FROM (
     JOIN sampled AS s ON s.scenario_id = f.scenario_id
     JOIN seen AS e ON e.scenario_id = f.scenario_id
     WHERE f.item_index < s.horizon
-        AND f.item_index <> s.item_index
-        AND NOT array_has(e.seen, f.item_index)
+        AND NOT array_has(e.excluded, f.item_index)
 )
 WHERE place <= greatest(32, 3 * @choices_max)
 GROUP BY scenario_id;

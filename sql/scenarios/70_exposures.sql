@@ -19,7 +19,7 @@ FROM (
         s.window_id,
         s.horizon,
         e.seen,
-        array_append(e.seen, s.item_index) AS excluded,
+        e.excluded,
         greatest(32, 3 * @choices_max) AS list_length
     FROM sampled AS s
     JOIN seen AS e ON e.scenario_id = s.scenario_id

@@ -44,9 +44,7 @@ pub async fn generate(
     let ctx = &session.ctx;
     enter_schema(ctx, "demo_world")?;
     tables::register(ctx, world)?;
-    let script = session
-        .scripts
-        .file(&dataset.script("demo.sql"))?;
+    let script = session.scripts.file(&dataset.script("demo.sql"))?;
     script.run(ctx).await?;
 
     std::fs::create_dir_all(to).map_err(|e| Error::file(to, e))?;

@@ -35,11 +35,7 @@ impl Account {
 }
 
 /// Accounts for the lines of a staged raw table.
-pub async fn of_lines(
-    ctx: &SessionContext,
-    raw: &str,
-    staged: &TableReference,
-) -> Result<Account> {
+pub async fn of_lines(ctx: &SessionContext, raw: &str, staged: &TableReference) -> Result<Account> {
     let counts = ctx
         .sql(&format!(
             "SELECT 'quarantined' AS fate, error AS reason, count(*) AS rows \

@@ -11,7 +11,7 @@ mod stage;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use datafusion::common::{ScalarValue, TableReference};
+use datafusion::common::{DataFusionError, ScalarValue, TableReference};
 use datafusion::prelude::{DataFrame, SessionContext};
 use usermirror_udfs::raw::RawFolder;
 
@@ -84,11 +84,26 @@ pub async fn ingest(session: &Session, source: &Source) -> Result<Outcome> {
     let mut accounts = vec![];
     let outcome = build(&session, source, &mut accounts).await;
     stage::clear(&session, dataset, &accounts).await?;
-    outcome?;
+    outcome.map_err(|error| name_memory(error, source.memory))?;
     Ok(Outcome {
         accounts,
         missing: session.raw.missing(),
     })
+}
+
+/// Says which option gives more memory, when it is memory that was lacking.
+fn name_memory(error: Error, memory: usize) -> Error {
+    match &error {
+        Error::Query(cause)
+            if matches!(cause.find_root(), DataFusionError::ResourcesExhausted(_)) =>
+        {
+            Error::Failed(format!(
+                "{error}\nGive this ingest more than --memory {}",
+                memory >> 20
+            ))
+        }
+        _ => error,
+    }
 }
 
 /// Makes the dataset's tables; `accounts` grows by what was staged.

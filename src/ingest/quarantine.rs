@@ -12,7 +12,8 @@ use crate::session::Session;
 /// Writes the dataset's `quarantine`: lines that could not be parsed, and rows that make
 /// no sense, whose text is read again from the raw file.
 pub async fn write(session: &Session, dataset: &Dataset, accounts: &[Account]) -> Result<()> {
-    let mut parts = vec!["SELECT '' AS file, 0 AS line, '' AS reason, '' AS raw WHERE false".to_owned()];
+    let mut parts =
+        vec!["SELECT '' AS file, 0 AS line, '' AS reason, '' AS raw WHERE false".to_owned()];
     for account in accounts.iter().filter(|account| account.quarantined() > 0) {
         let staged = staged_name(dataset, &account.table);
         if account.table.starts_with("raw_") {
@@ -38,7 +39,8 @@ pub async fn write(session: &Session, dataset: &Dataset, accounts: &[Account]) -
 
 /// The raw files that quarantined rows of `staged` come from.
 async fn files(session: &Session, staged: &TableReference) -> Result<Vec<Option<String>>> {
-    let query = format!("SELECT DISTINCT file FROM {staged} WHERE quarantined IS NOT NULL ORDER BY 1");
+    let query =
+        format!("SELECT DISTINCT file FROM {staged} WHERE quarantined IS NOT NULL ORDER BY 1");
     texts(session.ctx.sql(&query).await?).await
 }
 

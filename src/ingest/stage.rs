@@ -1,6 +1,6 @@
 //! Staging: what a dataset's SQL yields is computed once, onto disk, and read from there.
 
-use datafusion::common::TableReference;
+use datafusion::common::{DFSchema, TableReference};
 use datafusion::prelude::SessionContext;
 
 use super::account::{self, Account};
@@ -10,8 +10,11 @@ use crate::error::{Error, Result};
 use crate::progress::Step;
 use crate::session::Session;
 
-/// The columns that a table has whatever the dataset's SQL leaves out; those are null.
-const COMMON: [(&str, &str); 4] = [
+/// A column and its SQL type.
+type Column = (&'static str, &'static str);
+
+/// The columns by which every table is accounted for, null where a dataset leaves them out.
+const COMMON: [Column; 4] = [
     ("file", "TEXT"),
     ("line", "BIGINT"),
     ("quarantined", "TEXT"),
@@ -27,9 +30,9 @@ pub struct Table {
     /// The column that no two kept rows may share, where that is not plain from the log.
     unique: Option<&'static str>,
     /// Columns that the dataset must give.
-    required: &'static [&'static str],
-    /// Columns that are null where the dataset does not know them, with their types.
-    optional: &'static [(&'static str, &'static str)],
+    required: &'static [Column],
+    /// Columns that are null where the dataset does not know them.
+    optional: &'static [Column],
 }
 
 /// The normalised tables, in the order they are made.
@@ -38,21 +41,26 @@ pub const TABLES: [Table; 3] = [
         name: "users",
         order: "user_id",
         unique: Some("user_id"),
-        required: &["user_id"],
+        required: &[("user_id", "TEXT")],
         optional: &[("friends", "TEXT[]")],
     },
     Table {
         name: "items",
         order: "item_id",
         unique: Some("item_id"),
-        required: &["item_id"],
-        optional: &[("available_at", "TIMESTAMP"), ("text", "TEXT")],
+        required: &[("item_id", "TEXT")],
+        optional: &[("available_at", "TIMESTAMP(6)"), ("text", "TEXT")],
     },
     Table {
         name: "interactions",
         order: "user_id, ts, row",
         unique: None,
-        required: &["user_id", "item_id", "ts", "row"],
+        required: &[
+            ("user_id", "TEXT"),
+            ("item_id", "TEXT"),
+            ("ts", "TIMESTAMP(6)"),
+            ("row", "BIGINT"),
+        ],
         optional: &[("impressions", "TEXT[]")],
     },
 ];
@@ -66,6 +74,29 @@ pub fn enter(ctx: &SessionContext, dataset: &Dataset) -> Result<()> {
         ctx.deregister_table(TableReference::partial(key.as_str(), table))?;
     }
     Ok(())
+}
+
+impl Table {
+    /// The columns to select from the dataset's view: those that have a meaning to the
+    /// method, in the types in which datasets can be put together, then the dataset's own.
+    fn columns(&self, view: &DFSchema, path: &str) -> Result<String> {
+        let has = |column: &str| view.has_column_with_unqualified_name(column);
+        if let Some((missing, _)) = self.required.iter().find(|(column, _)| !has(column)) {
+            return Err(Error::Failed(format!(
+                "{path}: its view {} lacks the column {missing}; see docs/datasets.md",
+                self.name
+            )));
+        }
+        let known = || self.required.iter().chain(self.optional).chain(&COMMON);
+        let typed = known().map(|(column, kind)| {
+            let value = if has(column) { column } else { "NULL" };
+            format!("CAST({value} AS {kind}) AS {column}")
+        });
+        let own = view.fields().iter().map(|field| field.name());
+        let own = own.filter(|name| !known().any(|(column, _)| column == name));
+        let own = own.map(|name| format!("\"{}\"", name.replace('"', "\"\"")));
+        Ok(typed.chain(own).collect::<Vec<_>>().join(", "))
+    }
 }
 
 /// Parses each raw file once, and leaves a view of its good lines under the raw table's
@@ -99,24 +130,14 @@ pub async fn rows(session: &Session, dataset: &Dataset, table: &Table) -> Result
     let step = Step::start(&format!("making {name}"));
     let path = dataset.script(&format!("{name}.sql"));
     session.scripts.file(&path)?.run(ctx).await?;
-    let view = ctx.table(*name).await.map_err(|e| {
-        Error::Query(e.context(format!("{path} must create the view {name}")))
-    })?;
-    let has = |column: &str| view.schema().has_column_with_unqualified_name(column);
-    if let Some(missing) = table.required.iter().find(|column| !has(column)) {
-        return Err(Error::Failed(format!(
-            "{path}: its view {name} lacks the column {missing}; see docs/datasets.md"
-        )));
-    }
-    let absent = COMMON
-        .iter()
-        .chain(table.optional)
-        .filter(|(column, _)| !has(column))
-        .map(|(column, kind)| format!(", CAST(NULL AS {kind}) AS {column}"))
-        .collect::<String>();
+    let view = ctx
+        .table(*name)
+        .await
+        .map_err(|e| Error::Query(e.context(format!("{path} must create the view {name}"))))?;
+    let columns = table.columns(view.schema(), &path)?;
     let staged = staged_name(dataset, name);
     let stream = ctx
-        .sql(&format!("SELECT *{absent} FROM {name}"))
+        .sql(&format!("SELECT {columns} FROM {name}"))
         .await?
         .execute_stream()
         .await?;

@@ -33,7 +33,9 @@ async fn every_dataset_goes_from_raw_files_to_prompts() {
     let world = World::new(200, 5);
     let known = session(&folder.path().join("lake")).await;
     let known = known.scripts.datasets().unwrap();
-    let folders: Vec<_> = DATASETS.map(|name| dataset(name).folder().to_owned()).into();
+    let folders: Vec<_> = DATASETS
+        .map(|name| dataset(name).folder().to_owned())
+        .into();
     assert_eq!(folders, known, "a dataset without a golden prompt");
     for name in DATASETS {
         let key = dataset(name).key();

@@ -96,7 +96,7 @@ async fn the_truth_stands_in_every_position_and_often_in_the_last() {
 
 /// Each line of SQL that keeps a known defect out, the defect that comes without it, and
 /// the check that must notice.
-const DEFECTS: [(&str, &str, &str, &str); 8] = [
+const DEFECTS: [(&str, &str, &str, &str); 9] = [
     (
         "70_exposures.sql",
         "draw_int(1, choice_count, @seed, scenario_id, 'position')",
@@ -105,15 +105,21 @@ const DEFECTS: [(&str, &str, &str, &str); 8] = [
     ),
     (
         "70_exposures.sql",
-        "array_append(e.seen, s.item_index) AS excluded",
-        "make_array(s.item_index) AS excluded",
+        "e.excluded,",
+        "make_array(s.item_index) AS excluded,",
         "exposure_unseen",
     ),
     (
         "70_exposures.sql",
-        "array_append(e.seen, s.item_index) AS excluded",
-        "e.seen AS excluded",
+        "e.excluded,",
+        "e.seen AS excluded,",
         "exposure_as_asked",
+    ),
+    (
+        "40_memory.sql",
+        "WHERE e.ts <= s.ts OR",
+        "WHERE e.ts < s.ts OR e.row = s.row OR",
+        "exposure_unseen",
     ),
     (
         "30_sampled.sql",

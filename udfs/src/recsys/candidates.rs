@@ -64,12 +64,7 @@ impl Best {
 
     /// Offers items `first..` with their `scores`. Items must come in the order of their
     /// indexes, over all calls: one that only equals the bar then ranks below those kept.
-    pub(super) fn offer(
-        &mut self,
-        first: usize,
-        scores: &[f32],
-        allowed: impl Fn(usize) -> bool,
-    ) {
+    pub(super) fn offer(&mut self, first: usize, scores: &[f32], allowed: impl Fn(usize) -> bool) {
         for (start, stride) in (first..).step_by(STRIDE).zip(scores.chunks(STRIDE)) {
             // No early exit, so that the loop becomes vector instructions.
             let any = stride

@@ -393,7 +393,10 @@ mod tests {
             .collect();
         let together = rank(&factors, &rows);
         for pieces in [1, 7, BLOCK + 1] {
-            let apart: Vec<_> = rows.chunks(pieces).flat_map(|r| rank(&factors, r)).collect();
+            let apart: Vec<_> = rows
+                .chunks(pieces)
+                .flat_map(|r| rank(&factors, r))
+                .collect();
             assert_eq!(apart, together, "{pieces} rows at a time");
         }
     }
