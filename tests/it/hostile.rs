@@ -42,13 +42,18 @@ fn append(file: &Path, bytes: &[u8]) {
     file.write_all(bytes).unwrap();
 }
 
+/// The rows of a query over what has been ingested.
+async fn query(session: &Session, sql: &str) -> Vec<Vec<String>> {
+    rows(&session.sister().await.unwrap(), sql).await
+}
+
 /// How often each reason stands in a quarantine, for the lines of `file`.
 async fn reasons(session: &Session, name: &str, file: &str) -> Vec<Vec<String>> {
-    let query = format!(
+    let reasons = format!(
         "SELECT reason, count(*) FROM {name}.quarantine WHERE file = '{file}'
          GROUP BY reason ORDER BY reason"
     );
-    rows(session, &query).await
+    query(session, &reasons).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -70,7 +75,7 @@ async fn code_in_a_python_file_is_text_and_endless_lines_are_skipped() {
     assert_eq!(games.table, "raw_games");
     assert_eq!(games.read, lines as i64 + 4);
     assert_eq!(games.quarantined(), bad.quarantined() + 4, "{games:?}");
-    let longest = rows(
+    let longest = query(
         &session,
         "SELECT max(character_length(raw)) FROM steam.quarantine",
     );
