@@ -212,25 +212,25 @@ impl Factors {
         // Sorted, so that the order of rows and partitions does not matter.
         events.sort_unstable();
         events.dedup();
-        let items = seen_items(&events);
-        let (matrix, degrees) = normalised(&events, &items);
+        let items = Items::of(&events, item_count);
+        let matrix = normalised(&events, &items);
         let (users, columns) = matrix.shape();
         let vectors = right_singular_vectors(&matrix, rank.min(users).min(columns))
             .map_err(|e| exec_datafusion_err!("factorize: the decomposition failed: {e:?}"))?;
-        Ok(Self::scaled(&vectors, &items, &degrees, item_count))
+        Ok(Self::scaled(&vectors, &items))
     }
 
     /// D^-1/2 V on the user's side, D^+1/2 V on the item's, spread over all items.
-    fn scaled(vectors: &Mat<f64>, items: &[i64], degrees: &[f64], item_count: usize) -> Self {
+    fn scaled(vectors: &Mat<f64>, items: &Items) -> Self {
         let rank = vectors.ncols();
-        let mut query = vec![0.0; item_count * rank];
-        let mut item = vec![0.0; item_count * rank];
-        for (row, (index, degree)) in items.iter().zip(degrees).enumerate() {
-            let start = *index as usize * rank;
+        let mut query = vec![0.0; items.degrees.len() * rank];
+        let mut item = vec![0.0; items.degrees.len() * rank];
+        for (place, index) in items.by_degree.iter().enumerate() {
+            let length = items.degrees[*index].sqrt();
             for column in 0..rank {
-                let value = vectors[(row, column)];
-                query[start + column] = (value / degree.sqrt()) as f32;
-                item[start + column] = (value * degree.sqrt()) as f32;
+                let value = vectors[(place, column)];
+                query[index * rank + column] = (value / length) as f32;
+                item[index * rank + column] = (value * length) as f32;
             }
         }
         Self { rank, query, item }
@@ -251,32 +251,44 @@ impl Factors {
     }
 }
 
-fn seen_items(events: &[(i64, i64)]) -> Vec<i64> {
-    let mut items: Vec<i64> = events.iter().map(|(_, item)| *item).collect();
-    items.sort_unstable();
-    items.dedup();
-    items
+/// The items of a log.
+struct Items {
+    /// How many users each item has.
+    degrees: Vec<f64>,
+    /// The items with users, most popular first: products with the matrix then keep
+    /// to few places of memory.
+    by_degree: Vec<usize>,
 }
 
-/// D_u^-1/2 R D_i^-1/2 over the users and items that occur, and the items' degrees.
-/// `events` are sorted and distinct, `items` are theirs.
-fn normalised(events: &[(i64, i64)], items: &[i64]) -> (Sparse, Vec<f64>) {
-    let position = |item: &i64| items.partition_point(|other| other < item);
-    let mut degrees = vec![0.0; items.len()];
-    for (_, item) in events {
-        degrees[position(item)] += 1.0;
+impl Items {
+    /// `events` are distinct.
+    fn of(events: &[(i64, i64)], item_count: usize) -> Self {
+        let mut degrees = vec![0.0_f64; item_count];
+        for (_, item) in events {
+            degrees[*item as usize] += 1.0;
+        }
+        let mut by_degree: Vec<usize> = (0..item_count).filter(|i| degrees[*i] > 0.0).collect();
+        by_degree.sort_by(|a, b| degrees[*b].total_cmp(&degrees[*a]));
+        Self { degrees, by_degree }
     }
-    let mut matrix = Sparse::new(items.len());
+}
+
+/// D_u^-1/2 R D_i^-1/2 over the users and items that occur, columns as in `by_degree`.
+/// `events` are sorted and distinct, `items` are theirs.
+fn normalised(events: &[(i64, i64)], items: &Items) -> Sparse {
+    let mut places = vec![0; items.degrees.len()];
+    for (place, item) in items.by_degree.iter().enumerate() {
+        places[*item] = place;
+    }
+    let mut matrix = Sparse::new(items.by_degree.len());
     for of_user in events.chunk_by(|a, b| a.0 == b.0) {
         matrix.push(of_user.iter().map(|(_, item)| {
-            let column = position(item);
-            (
-                column,
-                1.0 / (of_user.len() as f64 * degrees[column]).sqrt(),
-            )
+            let degree = items.degrees[*item as usize];
+            let value = 1.0 / (of_user.len() as f64 * degree).sqrt();
+            (places[*item as usize], value)
         }));
     }
-    (matrix, degrees)
+    matrix
 }
 
 #[cfg(test)]
