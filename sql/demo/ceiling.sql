@@ -1,7 +1,7 @@
 -- How good a simulator of the demo world could be: on the held-out scenarios, the share
 -- (in %) that is right if one always takes the option that the world's own rule of choice
 -- values most, knowing taste, mood and quality; beside it, always taking the item that
--- most users chose. Needs the tables `policy_users`, `policy_items` and `policy_events`
+-- most other choices were for. Needs the tables `policy_users`, `policy_items` and `policy_events`
 -- that `usermirror generate` writes.
 WITH shown AS (
     SELECT
@@ -44,7 +44,8 @@ valued AS (
         4.0 * sum(t.liking * w.weight)
             + 9.0 * max(CASE WHEN w.decade = s.wanted_decade THEN 1.0 ELSE 0.0 END)
             + 0.2 * max(w.quality) AS utility,
-        coalesce(max(p.events), 0) AS events
+        -- The choice to be guessed does not count for its item.
+        coalesce(max(p.events), 0) - CASE WHEN s.item_id = s.chosen THEN 1 ELSE 0 END AS events
     FROM shown AS s
     JOIN weights AS w ON w.item_id = s.item_id
     JOIN tastes AS t ON t.user_id = s.user_id AND t.genre = w.genre
