@@ -1,5 +1,6 @@
 -- Each sampled interaction as the user met it, in words. The dataset's own `prompt.sql`
--- has rendered the profile, the history and the options.
+-- has rendered the profile, the history and the options. Options begin with their letters:
+-- sorting the texts is far cheaper than an ordered aggregate.
 CREATE OR REPLACE VIEW rendered AS
 WITH histories AS (
     SELECT scenario_id, string_agg('- ' || entry, chr(10) ORDER BY position) AS history
@@ -9,7 +10,7 @@ WITH histories AS (
 shown AS (
     SELECT
         scenario_id,
-        string_agg('[' || letter(position) || '] ' || entry, chr(10) ORDER BY position) AS options
+        array_to_string(array_sort(array_agg('[' || letter(position) || '] ' || entry)), chr(10)) AS options
     FROM option_text
     GROUP BY scenario_id
 ),
