@@ -147,7 +147,14 @@ fn orthonormalise(image: &Mat<f64>, block: &mut Mat<f64>) -> Result<Mat<f64>, Ev
         })
     };
     let combine = scaled(f64::recip);
-    matmul(block, Accum::Replace, combine.transpose(), image, 1.0, Par::Seq);
+    matmul(
+        block,
+        Accum::Replace,
+        combine.transpose(),
+        image,
+        1.0,
+        Par::Seq,
+    );
     Ok(scaled(|length| length))
 }
 
