@@ -26,8 +26,17 @@ pub enum Error {
         source: std::io::Error,
     },
     /// The lake's storage refused.
-    #[error("storage: {0}")]
+    #[error("{}", storage_message(.0))]
     Storage(#[from] object_store::Error),
+    /// Another run writes to the root.
+    #[error("{0}")]
+    Busy(String),
+    /// The budget is spent; what was done is committed.
+    #[error("{0}")]
+    Budget(String),
+    /// Asked to stop; what was done is committed.
+    #[error("{0}")]
+    Interrupted(String),
 }
 
 impl Error {
@@ -39,10 +48,14 @@ impl Error {
         }
     }
 
-    /// The process exit code: 2 for usage, 1 for failure.
+    /// The process exit code.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Usage(_) => 2,
+            Self::Budget(_) => 4,
+            // EX_TEMPFAIL of sysexits.h: the same command may work later.
+            Self::Busy(_) => 75,
+            Self::Interrupted(_) => 130,
             _ => 1,
         }
     }
@@ -54,4 +67,28 @@ fn query_message(error: &DataFusionError) -> String {
         DataFusionError::Execution(message) | DataFusionError::Plan(message) => message.clone(),
         root => root.strip_backtrace(),
     }
+}
+
+/// What storage said, and what to do where the cause is known.
+fn storage_message(error: &object_store::Error) -> String {
+    let said = error.to_string();
+    let refused = [
+        "ExpiredToken",
+        "InvalidAccessKeyId",
+        "SignatureDoesNotMatch",
+        "InvalidToken",
+        "AccessDenied",
+        "403",
+    ];
+    let unclean = matches!(
+        error,
+        object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. }
+    );
+    if unclean || refused.iter().any(|code| said.contains(code)) {
+        return format!(
+            "the storage refused the credentials: {said}. Renew them (the AWS_* variables, the \
+             profile or the role), then run the same command again; what is committed stays"
+        );
+    }
+    format!("storage: {said}")
 }

@@ -22,6 +22,8 @@ use usermirror_udfs::raw::RawFolder;
 use crate::error::{Error, Result};
 use crate::ingest::{Account, enter_schema, of_rows};
 use crate::lake::PIPELINE_SCHEMA;
+use crate::lake::delta::Stamp;
+use crate::lake::lease::Holder;
 use crate::ledger;
 use crate::progress::Step;
 use crate::run::check;
@@ -94,13 +96,18 @@ pub struct Imported {
 /// Fails when nothing there has the form, when no row can be taken, and when files that
 /// belong together do not match; the lake's tables then stay as they were.
 pub async fn import(session: &Session, form: Form, from: &Path) -> Result<Imported> {
+    let holder = Holder::this(&session.run, &format!("import {}", form.name()));
+    session.lake.writing(holder, async || read(session, form, from).await).await
+}
+
+async fn read(session: &Session, form: Form, from: &Path) -> Result<Imported> {
     let started = Instant::now();
     let reading = Step::start(&format!("reading {}", from.display()));
     let (root, files) = lines::find(from)?;
     let inside = session
         .sister_over(RawFolder::new(root.clone()), None)
         .await?;
-    enter_schema(&inside.ctx, SCHEMA)?;
+    enter_schema(&inside, SCHEMA)?;
     lines::register(&inside, form, &root, &files, from).await?;
 
     let mut outputs = vec![];
@@ -211,18 +218,23 @@ impl Table {
         models: Vec<(String, String)>,
     ) -> Result<()> {
         let step = Step::start(&format!("writing {}", self.name));
-        let target = TableReference::partial(PIPELINE_SCHEMA, self.name.as_str());
-        let rows = session.ctx.read_batches(self.rows.clone())?;
-        let stream = rows.execute_stream().await?;
-        let rows = session.lake.write(&session.ctx, &target, stream).await?;
+        let name = format!("import {}", form.name());
+        let rows = self.rows.iter().map(|batch| batch.num_rows() as u64).sum();
+        let stamp = Stamp {
+            run: session.run.to_string(),
+            step: name.clone(),
+            units: rows,
+            rows,
+            ..Stamp::default()
+        };
+        session.lake.replace(&self.name, self.rows.clone(), stamp).await?;
         let entry = ledger::Entry {
-            step: format!("import {}", form.name()),
+            step: name,
             output: self.name.clone(),
             rows,
             seconds: started.elapsed().as_secs_f64(),
-            fingerprint: String::new(),
-            output_version: session.lake.version(&target).await?,
             models,
+            ..ledger::Entry::default()
         };
         ledger::record(session, &entry).await?;
         step.finish(rows);

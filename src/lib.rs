@@ -6,6 +6,7 @@
 //! functions both call in the crate `usermirror-udfs`.
 
 pub mod cli;
+mod commits;
 pub mod datasets;
 pub mod error;
 pub mod export;
@@ -21,5 +22,8 @@ pub mod report;
 pub mod run;
 pub mod scripts;
 pub mod session;
+pub mod settings;
+pub mod stop;
+pub mod telemetry;
 
 pub use error::{Error, Result};

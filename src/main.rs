@@ -3,15 +3,18 @@
 use std::process::ExitCode;
 
 use clap::Parser;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use usermirror::cli::Cli;
+use usermirror::stop::Stop;
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let cli = Cli::parse();
-    let leaves_on_interrupt = !cli.is_shell();
+    let stop = Stop::default();
+    let (is_run, is_shell) = (cli.is_run(), cli.is_shell());
     let finished = tokio::select! {
-        finished = cli.execute() => finished,
-        _ = tokio::signal::ctrl_c(), if leaves_on_interrupt => {
+        finished = cli.execute(stop.clone()) => finished,
+        () = leave(stop, is_run), if !is_shell => {
             eprintln!("interrupted; finished tables stay, the same command goes on from there");
             return ExitCode::from(130);
         }
@@ -22,5 +25,29 @@ async fn main() -> ExitCode {
             eprintln!("error: {error}");
             ExitCode::from(error.exit_code())
         }
+    }
+}
+
+/// Ends when the process is to leave at once: at the first SIGINT or SIGTERM, or for a run
+/// at the second, the first one asking it to end what it has in hand.
+async fn leave(stop: Stop, is_run: bool) {
+    let (Ok(mut interrupt), Ok(mut terminate)) = (
+        signal(SignalKind::interrupt()),
+        signal(SignalKind::terminate()),
+    ) else {
+        return std::future::pending().await;
+    };
+    if is_run {
+        either(&mut interrupt, &mut terminate).await;
+        stop.ask();
+        eprintln!("stopping: what is in hand is finished and committed; once more to leave at once");
+    }
+    either(&mut interrupt, &mut terminate).await;
+}
+
+async fn either(interrupt: &mut Signal, terminate: &mut Signal) {
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
     }
 }

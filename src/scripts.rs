@@ -33,10 +33,35 @@ impl Script {
         stem.trim_start_matches(|c: char| c.is_ascii_digit() || c == '_')
     }
 
-    /// The leading comment: what the file is for.
+    /// A file of the user's own.
+    ///
+    /// # Errors
+    /// Fails when it cannot be read.
+    pub fn read(path: &Path) -> Result<Self> {
+        Ok(Self {
+            path: path.display().to_string(),
+            text: std::fs::read_to_string(path).map_err(|e| Error::file(path, e))?,
+        })
+    }
+
+    /// The first paragraph of the leading comment: what the file is for.
     pub fn comment(&self) -> String {
-        let lines = self.text.lines().map_while(|line| line.strip_prefix("--"));
-        lines.map(str::trim).collect::<Vec<_>>().join(" ")
+        let lines = self.leading().take_while(|line| !line.is_empty());
+        lines.collect::<Vec<_>>().join(" ")
+    }
+
+    /// The lines `name: value` of the leading comment, after its first paragraph.
+    pub fn declarations(&self) -> impl Iterator<Item = (&str, &str)> {
+        let lines = self.leading().skip_while(|line| !line.is_empty());
+        lines.filter_map(|line| {
+            let (name, value) = line.split_once(": ")?;
+            Some((name, value.trim()))
+        })
+    }
+
+    fn leading(&self) -> impl Iterator<Item = &str> {
+        let lines = self.text.lines();
+        lines.map_while(|line| Some(line.strip_prefix("--")?.trim()))
     }
 
     /// Runs the statements in order and returns the last one's rows, not yet computed,

@@ -1,6 +1,8 @@
 //! The session: one SQL context with the lake's tables, the functions, the
 //! parameters and the models.
 
+use std::collections::BTreeMap;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use datafusion::execution::SessionStateBuilder;
@@ -14,34 +16,55 @@ use usermirror_udfs::llm::models::Models;
 use usermirror_udfs::llm::progress::Observer;
 use usermirror_udfs::raw::RawFolder;
 use usermirror_udfs::{llm, raw, subqueries};
+use uuid::Uuid;
 
+use crate::commits::Commits;
 use crate::error::Result;
 use crate::lake::Lake;
 use crate::parameters::Parameters;
 use crate::progress::ModelWatch;
 use crate::scripts::Scripts;
+use crate::stop::Stop;
 
 /// A SQL session over a lake.
 #[derive(Clone)]
 pub struct Session {
     /// Where queries run.
     pub ctx: SessionContext,
+    /// Where the raw-file functions read.
+    pub raw: Arc<RawFolder>,
+    /// The store registry, which the REPL's commands inspect.
+    pub stores: Arc<InstrumentedObjectStoreRegistry>,
+    shared: Shared,
+}
+
+/// What sister sessions have in common.
+#[derive(Clone)]
+pub struct Shared {
     /// Where tables are kept.
     pub lake: Lake,
     /// What `@name` means.
     pub parameters: Parameters,
     /// The SQL files.
     pub scripts: Scripts,
-    /// The models that functions can name, shared by sessions made from one another.
+    /// The models that functions can name.
     pub models: Arc<Models>,
     /// What opens models.
     opener: Arc<dyn Open>,
     /// What the models are doing, for people to see.
     pub watch: Arc<ModelWatch>,
-    /// Where the raw-file functions read.
-    pub raw: Arc<RawFolder>,
-    /// The store registry, which the REPL's commands inspect.
-    pub stores: Arc<InstrumentedObjectStoreRegistry>,
+    /// The name of this run: unique, and later runs sort after earlier ones.
+    pub run: Arc<str>,
+    /// Whether the process was asked to stop.
+    pub stop: Stop,
+}
+
+impl Deref for Session {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.shared
+    }
 }
 
 impl Session {
@@ -55,9 +78,23 @@ impl Session {
         parameters: Parameters,
         opener: Arc<dyn Open>,
     ) -> Result<Self> {
-        let shared = (Arc::default(), Arc::default());
-        let raw = (RawFolder::default(), None);
-        Self::build(lake, scripts, parameters, shared, opener, raw).await
+        let shared = Shared {
+            lake,
+            parameters,
+            scripts,
+            models: Arc::default(),
+            opener,
+            watch: Arc::default(),
+            run: Uuid::now_v7().to_string().into(),
+            stop: Stop::default(),
+        };
+        Self::build(shared, RawFolder::default(), None).await
+    }
+
+    /// The session, which `stop` can ask to stop.
+    pub fn stopped_by(mut self, stop: Stop) -> Self {
+        self.shared.stop = stop;
+        self
     }
 
     /// A sister session, with the same lake, parameters and models but relations of
@@ -75,25 +112,25 @@ impl Session {
     /// # Errors
     /// Fails when the lake cannot be read.
     pub async fn sister_over(&self, raw: RawFolder, memory: Option<usize>) -> Result<Self> {
-        Self::build(
-            self.lake.clone(),
-            self.scripts.clone(),
-            self.parameters.clone(),
-            (Arc::clone(&self.models), Arc::clone(&self.watch)),
-            Arc::clone(&self.opener),
-            (raw, memory),
-        )
-        .await
+        let sister = Self::build(self.shared.clone(), raw, memory).await?;
+        sister.with_settings_of(self)
     }
 
-    async fn build(
-        lake: Lake,
-        scripts: Scripts,
-        parameters: Parameters,
-        (models, watch): (Arc<Models>, Arc<ModelWatch>),
-        opener: Arc<dyn Open>,
-        (raw, memory): (RawFolder, Option<usize>),
-    ) -> Result<Self> {
+    /// A sister session whose models only count what they would read.
+    ///
+    /// # Errors
+    /// Fails when the lake cannot be read.
+    pub async fn counting(&self) -> Result<Self> {
+        let shared = Shared {
+            models: Arc::new(self.models.counting()),
+            watch: Arc::default(),
+            ..self.shared.clone()
+        };
+        let sister = Self::build(shared, RawFolder::default(), None).await?;
+        sister.with_settings_of(self)
+    }
+
+    async fn build(shared: Shared, raw: RawFolder, memory: Option<usize>) -> Result<Self> {
         let stores = Arc::new(InstrumentedObjectStoreRegistry::new());
         // Tables are replaced while the session lives, so listings must be fresh.
         let caches = CacheManagerConfig::default().with_list_files_cache_limit(0);
@@ -105,61 +142,79 @@ impl Session {
         }
         let config = SessionConfig::from_env()?
             .with_information_schema(true)
-            .with_extension(Arc::new(Observer(Arc::clone(&watch) as _)))
-            .with_option_extension(parameters.clone());
+            .with_extension(Arc::new(Observer(Arc::clone(&shared.watch) as _)))
+            .with_option_extension(shared.parameters.clone());
         let builder = SessionStateBuilder::new()
             .with_default_features()
             .with_config(config)
             .with_runtime_env(runtime.build_arc()?);
-        let builder = llm::install(builder, &models, Arc::clone(&opener))
+        let builder = llm::install(builder, &shared.models, Arc::clone(&shared.opener))
             .with_physical_optimizer_rule(Arc::new(subqueries::HideValues));
         let mut state = builder.build();
         usermirror_udfs::register_all(&mut state)?;
-        let ctx = SessionContext::new_with_state(state).enable_url_table();
+        let ctx = SessionContext::new_with_state(state);
         let raw = Arc::new(raw);
         raw::register(&ctx, Arc::clone(&raw));
-        parameters.install(&ctx);
-        lake.register(&ctx).await?;
+        ctx.register_udtf("commits", Arc::new(Commits(shared.lake.clone())));
+        shared.parameters.install(&ctx);
+        shared.lake.register(&ctx).await?;
         Ok(Self {
             ctx,
-            lake,
-            parameters,
-            scripts,
-            models,
-            opener,
-            watch,
             raw,
             stores,
+            shared,
         })
     }
 
     /// The `model.*` settings that decisions depend on, as one text.
     pub fn sampling_settings(&self) -> String {
-        let mut settings: Vec<_> = self
-            .ctx
-            .copied_config()
-            .options()
-            .entries()
-            .into_iter()
-            .filter(|entry| entry.key.starts_with("model."))
-            .map(|entry| format!("{}={}", entry.key, entry.value.unwrap_or_default()))
-            .collect();
-        settings.sort();
+        let settings = self.model_settings().into_iter();
+        let settings: Vec<_> = settings.map(|(key, value)| format!("{key}={value}")).collect();
         settings.join(" ")
     }
 
-    /// Opens the model at `location` and makes it the model and the table `name`.
+    /// The `model.*` settings, by name.
+    fn model_settings(&self) -> BTreeMap<String, String> {
+        let entries = self.ctx.copied_config().options().entries().into_iter();
+        let entries = entries.filter(|entry| entry.key.starts_with("model."));
+        entries
+            .map(|entry| (entry.key, entry.value.unwrap_or_default()))
+            .collect()
+    }
+
+    /// Asks models as `other` does.
+    fn with_settings_of(self, other: &Self) -> Result<Self> {
+        let state = self.ctx.state_ref();
+        let mut state = state.write();
+        for (key, value) in other.model_settings() {
+            state.config_mut().options_mut().set(&key, &value)?;
+        }
+        drop(state);
+        Ok(self)
+    }
+
+    /// Opens the model at `location` with `options` and makes it the model and the table
+    /// `name`.
     ///
     /// # Errors
     /// Fails when the folder is no model or the device cannot be had.
-    pub async fn open_model(&self, name: &str, location: &str, device: &str) -> Result<()> {
+    pub async fn open_model(
+        &self,
+        name: &str,
+        location: &str,
+        options: &BTreeMap<&str, &str>,
+    ) -> Result<()> {
         let text = |value: &str| value.replace('\'', "''");
+        let options = options.iter();
+        let options: Vec<_> = options
+            .map(|(key, value)| format!("'{}' '{}'", text(key), text(value)))
+            .collect();
         self.ctx
             .sql(&format!(
-                "CREATE EXTERNAL TABLE \"{}\" STORED AS MODEL LOCATION '{}' OPTIONS (device '{}')",
+                "CREATE EXTERNAL TABLE \"{}\" STORED AS MODEL LOCATION '{}' OPTIONS ({})",
                 name.replace('"', "\"\""),
                 text(location),
-                text(device)
+                options.join(", ")
             ))
             .await?;
         Ok(())

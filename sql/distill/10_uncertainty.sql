@@ -6,6 +6,9 @@
 -- and delta_eu = eu_weak - eu_strong: how much more certain the weak model becomes
 -- when the strong one has clarified the situation. Entropies are summed as decimals:
 -- the order in which rows arrive must not change a bit.
+--
+-- output: uncertainty
+-- inputs: scores
 WITH by_source AS (
     SELECT
         scenario_id,

@@ -1,5 +1,9 @@
 -- The preference set: for each selected scenario its prompt, the chosen answer and the
 -- rejected one, each ending in the behavior it stands for.
+--
+-- output: preferences
+-- inputs: scenarios, decisions, scores, uncertainty
+-- checks: sql/checks/distill
 SELECT
     s.scenario_id,
     s.dataset,

@@ -1,6 +1,11 @@
 -- Scores: P(Y | X + D), the weak model's distribution over the scenario's letters after
 -- each decision. Its entropy is in bits; `behavior` is one keyed draw from it, accepted
 -- when it equals the truth. Decisions that broke off are kept, with an error, unscored.
+--
+-- output: scores
+-- inputs: decisions, scenarios
+-- key: scenario_id, source
+-- models: weak
 WITH readable AS (
     SELECT d.scenario_id, d.source, d.draw, d.text, s.messages, s.choice_count, s.truth
     FROM decisions AS d

@@ -1,5 +1,7 @@
 //! `usermirror doctor`
 
+use std::collections::BTreeMap;
+
 use clap::Args;
 
 use super::Global;
@@ -31,9 +33,10 @@ impl Arguments {
         let datasets = session.scripts.datasets()?;
         report("datasets", Ok(datasets.join(", ")));
         report("lake", Ok(session.lake.location()));
+        let options = BTreeMap::from([("device", self.device.as_str())]);
         for (i, location) in self.models.iter().enumerate() {
             let name = format!("model{i}");
-            let finding = match session.open_model(&name, location, &self.device).await {
+            let finding = match session.open_model(&name, location, &options).await {
                 Ok(()) => {
                     let model = session.models.get(&name)?;
                     let info = model.info();

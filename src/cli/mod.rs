@@ -1,19 +1,24 @@
 //! The command line: one file a command.
 
+mod config;
 mod doctor;
 mod export;
 mod generate;
 mod import;
 mod ingest;
+mod maintain;
 mod options;
 mod repl;
 mod run;
 mod sql;
+mod status;
 
 use clap::{Parser, Subcommand};
 
 use crate::error::Result;
 use crate::progress;
+use crate::stop::Stop;
+use crate::telemetry::{LogFormat, Telemetry};
 pub use options::Global;
 
 /// Turns recommender logs into a preference-aligned user simulator.
@@ -36,9 +41,11 @@ const EXAMPLES: &str = "Examples:
   usermirror run --datasets movielens --scenarios 512
   usermirror sql -c 'SELECT dataset, split, count(*) FROM scenarios GROUP BY ALL'
   usermirror export --format trl --to preferences
+  usermirror run job.toml --dry-run
 
-Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done but over @error_share of the
-model rows have errors, 130 interrupted.";
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done but over @error_share of the model rows
+have errors, 4 stopped at the budget, 75 another run holds the root, 130 interrupted. After
+4, 75 and 130 the same command goes on from what is committed.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -54,32 +61,55 @@ enum Command {
     Sql(sql::Arguments),
     /// Write the preference pairs in a trainer's format
     Export(export::Arguments),
+    /// Show how far the runs of a root are, while they go on or later
+    Status(status::Arguments),
+    /// Compact tables and remove files that nothing needs
+    Maintain(maintain::Arguments),
+    /// Show the settings and where each came from
+    Config(config::Arguments),
     /// Check the installation: runtime library, models, lake
     Doctor(doctor::Arguments),
 }
 
 impl Cli {
+    /// Whether this is a run, which ends what it has in hand before it leaves.
+    pub fn is_run(&self) -> bool {
+        matches!(&self.command, Command::Run(_))
+    }
+
     /// Whether this is the SQL shell, in which Ctrl-C ends a query and not the process.
     pub fn is_shell(&self) -> bool {
         matches!(&self.command, Command::Sql(arguments) if arguments.is_shell())
     }
 
-    /// Runs the command and returns the process exit code.
+    /// Runs the command and returns the process exit code. When `stop` is asked, a run
+    /// ends what it has in hand.
     ///
     /// # Errors
     /// Fails as the command does; see [`crate::Error::exit_code`].
-    pub async fn execute(self) -> Result<u8> {
-        if self.global.quiet {
+    pub async fn execute(self, stop: Stop) -> Result<u8> {
+        let global = &self.global;
+        let telemetry = Telemetry::start(
+            global.log_format,
+            global.metrics.as_deref(),
+            global.metrics_listen,
+        )?;
+        if global.quiet || global.log_format == LogFormat::Json {
             progress::set_quiet();
         }
-        match self.command {
-            Command::Generate(arguments) => arguments.execute(&self.global).await,
-            Command::Ingest(arguments) => arguments.execute(&self.global).await,
-            Command::Import(arguments) => arguments.execute(&self.global).await,
-            Command::Run(arguments) => arguments.execute(&self.global).await,
-            Command::Sql(arguments) => arguments.execute(&self.global).await,
-            Command::Export(arguments) => arguments.execute(&self.global).await,
-            Command::Doctor(arguments) => arguments.execute(&self.global).await,
-        }
+        let done = match self.command {
+            Command::Generate(arguments) => arguments.execute(global).await,
+            Command::Ingest(arguments) => arguments.execute(global).await,
+            Command::Import(arguments) => arguments.execute(global).await,
+            Command::Run(arguments) => arguments.execute(global, stop).await,
+            Command::Sql(arguments) => arguments.execute(global).await,
+            Command::Export(arguments) => arguments.execute(global).await,
+            Command::Status(arguments) => arguments.execute(global).await,
+            Command::Maintain(arguments) => arguments.execute(global).await,
+            Command::Config(arguments) => arguments.execute(global),
+            Command::Doctor(arguments) => arguments.execute(global).await,
+        };
+        telemetry.finish();
+        done
     }
 }

@@ -1,34 +1,40 @@
 //! `usermirror run`
 
+use std::path::PathBuf;
+
 use clap::Args;
 use datafusion::scalar::ScalarValue;
 
 use super::Global;
-use super::options::set;
-use crate::datasets::Dataset;
+use super::options::{open_model, session};
 use crate::error::{Error, Result};
 use crate::report;
-use crate::run::{self, Plan, Step};
+use crate::run::budget::Budget;
+use crate::run::{self, Options, Plan, RowErrors, Step, Work};
+use crate::session::Session;
+use crate::settings::Settings;
+use crate::stop::Stop;
 
 /// Arguments of `run`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   usermirror run --datasets movielens --scenarios 512
   usermirror run --datasets movielens --until scenarios --mode paper
-  usermirror run --from decisions     # go on from imported scenarios
+  usermirror run job.toml --dry-run            # what it would do, and cost
+  usermirror run job.toml --budget usd=20,hours=8
+  usermirror run --from decisions              # go on from imported scenarios
   usermirror run --datasets movielens --strong models/qwen-32b --style full --set choices_max=8
 
-Other parameters for --set: usermirror sql -c \"SELECT name, value, description FROM
-information_schema.df_settings WHERE name LIKE 'usermirror.%'\"")]
+A run can be killed at any time: the same command goes on from the last commit. SIGTERM or
+Ctrl-C finishes what is in hand, commits and leaves. A finished run does nothing.
+
+Other parameters for --set: usermirror config show. What a job file holds: docs/jobs.md.")]
 pub struct Arguments {
-    /// Datasets to build from, already ingested
-    #[arg(
-        long,
-        value_name = "A,B",
-        value_delimiter = ',',
-        default_value = "movielens"
-    )]
-    datasets: Vec<Dataset>,
+    /// The job file, as --job
+    job: Option<PathBuf>,
+    /// Datasets to build from, already ingested [default: movielens]
+    #[arg(long, value_name = "A,B")]
+    datasets: Option<String>,
     /// Scenarios sampled from each dataset [default: 1024]
     #[arg(long, value_name = "N")]
     scenarios: Option<u64>,
@@ -47,100 +53,140 @@ pub struct Arguments {
     /// What keeps evaluation apart from training [default: user]
     #[arg(long, value_parser = ["user", "time"])]
     split_by: Option<String>,
-    /// The strong model's folder
-    #[arg(long, value_name = "DIR", default_value = "models/strong")]
-    strong: String,
-    /// The weak model's folder
-    #[arg(long, value_name = "DIR", default_value = "models/weak")]
-    weak: String,
-    /// Where models run: cpu, cuda:N, or auto, which says what it chose
-    #[arg(long, default_value = "auto")]
-    device: String,
+    /// The strong model's folder [default: models/strong]
+    #[arg(long, value_name = "DIR")]
+    strong: Option<String>,
+    /// The weak model's folder [default: models/weak]
+    #[arg(long, value_name = "DIR")]
+    weak: Option<String>,
+    /// Where models run: cpu, cuda:N, or auto, which says what it chose [default: auto]
+    #[arg(long)]
+    device: Option<String>,
     /// The first step to do; tables of the steps before it are taken as they are
-    #[arg(long, value_enum, default_value_t = Step::Scenarios)]
-    from: Step,
+    #[arg(long, value_enum)]
+    from: Option<Step>,
     /// The last step to do
-    #[arg(long, value_enum, default_value_t = Step::Distill)]
-    until: Step,
-    /// Selection strategy, a file of sql/select
-    #[arg(long, value_name = "NAME", default_value = "uncertainty")]
-    select: String,
+    #[arg(long, value_enum)]
+    until: Option<Step>,
+    /// Selection strategy, a file of sql/select [default: uncertainty]
+    #[arg(long, value_name = "NAME")]
+    select: Option<String>,
+    /// The most to spend: tokens=N, hours=N, usd=N, with commas between
+    #[arg(long, value_name = "BOUNDS")]
+    budget: Option<Budget>,
+    /// Do again what left an error
+    #[arg(long)]
+    retry: bool,
+    /// Tell what each step would do and cost, and do nothing
+    #[arg(long)]
+    dry_run: bool,
 }
 
 impl Arguments {
-    pub(super) async fn execute(self, global: &Global) -> Result<u8> {
-        let session = global.session().await?;
-        let numbers = [
-            ("scenarios", self.scenarios),
-            ("draws", self.draws),
-            ("pairs", self.pairs),
-        ];
-        for (name, value) in numbers {
-            if let Some(value) = value {
-                set(&session.parameters, name, &value.to_string())?;
-            }
-        }
-        let words = [
-            ("mode", &self.mode),
-            ("style", &self.style),
-            ("split_by", &self.split_by),
-        ];
-        for (name, value) in words {
-            if let Some(value) = value {
-                set(&session.parameters, name, value)?;
-            }
-        }
+    pub(super) async fn execute(self, global: &Global, stop: Stop) -> Result<u8> {
+        let settings = self.settings(global)?;
+        let session = session(&settings).await?.stopped_by(stop);
         check_lengths(&session.parameters)?;
-        let plan = Plan {
-            datasets: self.datasets,
-            from: self.from,
-            until: self.until,
-            select: self.select,
+        let plan = self.plan(&settings)?;
+        let options = Options {
+            interval: settings.interval()?,
+            budget: self.budget.clone().map_or_else(|| settings.budget(), Ok)?,
+            prices: settings.prices()?,
+            retry: self.retry,
+            ..Options::default()
         };
-        check_steps(&plan)?;
-        if plan.does(Step::Decisions) {
-            session
-                .open_model("strong", &self.strong, &self.device)
-                .await?;
+        for model in run::models(&session, &plan)? {
+            open_model(&session, &settings, &model).await?;
         }
-        if plan.does(Step::Decisions) || plan.does(Step::Scores) {
-            session.open_model("weak", &self.weak, &self.device).await?;
-        }
-        let found = run::run(&session, &plan).await?;
-        if plan.until == Step::Distill {
-            // Distillation wrote its tables from a session of its own.
-            report::print(&session.sister().await?).await?;
-        }
-        if found.errors == 0 {
+        if self.dry_run {
+            run::preview(&session, &plan, &options).await?;
             return Ok(0);
         }
-        eprintln!(
-            "{} of {} rows have errors: usermirror sql -c 'SELECT error, count(*) FROM scores \
-             GROUP BY error'",
-            found.errors, found.rows
-        );
-        let share = found.errors as f64 / found.rows as f64;
-        let allowed = match session.parameters.get("error_share") {
-            Some(ScalarValue::Float64(Some(share))) => share,
-            _ => 0.0,
+        let found = run::run(&session, &plan, &options).await?;
+        if plan.does(Step::Distill) {
+            report::print(&session).await?;
+        }
+        Ok(judge(&session, found))
+    }
+
+    fn settings(&self, global: &Global) -> Result<Settings> {
+        let number = |value: Option<u64>| value.map(|value| value.to_string());
+        let flags = [
+            ("datasets", self.datasets.clone()),
+            ("select", self.select.clone()),
+            ("device", self.device.clone()),
+            ("models.strong.location", self.strong.clone()),
+            ("models.weak.location", self.weak.clone()),
+            ("parameters.scenarios", number(self.scenarios)),
+            ("parameters.draws", number(self.draws)),
+            ("parameters.pairs", number(self.pairs)),
+            ("parameters.mode", self.mode.clone()),
+            ("parameters.style", self.style.clone()),
+            ("parameters.split_by", self.split_by.clone()),
+        ];
+        let flags = flags.into_iter();
+        let flags = flags.filter_map(|(name, value)| Some((name.to_owned(), value?)));
+        global.settings(self.job.as_deref(), flags.collect())
+    }
+
+    fn plan(&self, settings: &Settings) -> Result<Plan> {
+        let mut work = vec![];
+        for step in settings.list("steps") {
+            work.push(step.parse::<Work>()?);
+        }
+        let datasets = settings.list("datasets").into_iter().map(|name| name.parse());
+        let plan = Plan {
+            datasets: datasets.collect::<Result<_>>()?,
+            work: cut(work, self.from, self.until)?,
+            select: settings.get("select").unwrap_or_default().to_owned(),
         };
-        Ok(if share > allowed { 3 } else { 0 })
+        if plan.does(Step::Scenarios) && plan.datasets.is_empty() {
+            return Err(Error::Usage(
+                "name at least one dataset with --datasets".to_owned(),
+            ));
+        }
+        Ok(plan)
     }
 }
 
-/// Refuses a plan without a step, or without a dataset to build from.
-fn check_steps(plan: &Plan) -> Result<()> {
-    if plan.from > plan.until {
+/// The part of `work` from step `from` to step `until`.
+fn cut(mut work: Vec<Work>, from: Option<Step>, until: Option<Step>) -> Result<Vec<Work>> {
+    let place = |work: &[Work], step: Step| {
+        let place = work.iter().position(|work| *work == Work::Step(step));
+        place.ok_or_else(|| Error::Usage(format!("the job has no step {}", step.name())))
+    };
+    if from.zip(until).is_some_and(|(from, until)| from > until) {
         return Err(Error::Usage(
             "--from is a later step than --until: nothing would be done".to_owned(),
         ));
     }
-    if plan.does(Step::Scenarios) && plan.datasets.is_empty() {
-        return Err(Error::Usage(
-            "name at least one dataset with --datasets".to_owned(),
-        ));
+    if let Some(until) = until {
+        let last = place(&work, until)?;
+        work.truncate(last + 1);
     }
-    Ok(())
+    if let Some(from) = from {
+        let first = place(&work, from)?;
+        work.drain(..first);
+    }
+    Ok(work)
+}
+
+/// The exit code of a run that was done, by how many of its rows have errors.
+fn judge(session: &Session, found: RowErrors) -> u8 {
+    if found.errors == 0 {
+        return 0;
+    }
+    eprintln!(
+        "{} of {} rows have errors: usermirror sql -c 'SELECT error, count(*) FROM scores \
+         GROUP BY error'; --retry does them again",
+        found.errors, found.rows
+    );
+    let share = found.errors as f64 / found.rows as f64;
+    let allowed = match session.parameters.get("error_share") {
+        Some(ScalarValue::Float64(Some(share))) => share,
+        _ => 0.0,
+    };
+    if share > allowed { 3 } else { 0 }
 }
 
 /// Refuses lengths that no exposure can have: options are labelled A to Z.

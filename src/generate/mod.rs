@@ -42,7 +42,7 @@ pub async fn generate(
     session.scripts.require_dataset(dataset)?;
     let session = session.sister().await?;
     let ctx = &session.ctx;
-    enter_schema(ctx, "demo_world")?;
+    enter_schema(&session, "demo_world")?;
     tables::register(ctx, world)?;
     let script = session.scripts.file(&dataset.script("demo.sql"))?;
     script.run(ctx).await?;

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use datafusion::common::{DataFusionError, ScalarValue, TableReference};
-use datafusion::prelude::{DataFrame, SessionContext};
+use datafusion::prelude::DataFrame;
 use usermirror_udfs::raw::RawFolder;
 
 pub use account::Account;
@@ -21,7 +21,7 @@ use stage::{TABLES, Table, staged_name};
 
 use crate::datasets::Dataset;
 use crate::error::{Error, Result};
-use crate::lake::create_schema;
+use crate::lake::lease::Holder;
 use crate::ledger;
 use crate::progress::Step;
 use crate::session::Session;
@@ -77,9 +77,15 @@ pub async fn ingest(session: &Session, source: &Source) -> Result<Outcome> {
             source.from.display()
         )));
     }
+    let holder = Holder::this(&session.run, &format!("ingest {dataset}"));
+    session.lake.writing(holder, async || read(session, source).await).await
+}
+
+async fn read(session: &Session, source: &Source) -> Result<Outcome> {
+    let dataset = &source.dataset;
     let memory = Some(source.memory);
     let session = session.sister_over(source.folder()?, memory).await?;
-    stage::enter(&session.ctx, dataset)?;
+    stage::enter(&session, dataset)?;
 
     let mut accounts = vec![];
     let outcome = build(&session, source, &mut accounts).await;
@@ -144,22 +150,20 @@ async fn write(session: &Session, dataset: &Dataset, table: &Table) -> Result<()
         output: target.to_string(),
         rows,
         seconds: started.elapsed().as_secs_f64(),
-        fingerprint: String::new(),
-        output_version: session.lake.version(&target).await?,
-        models: vec![],
+        ..ledger::Entry::default()
     };
     ledger::record(session, &entry).await?;
     step.finish(rows);
     Ok(())
 }
 
-/// Makes `name` the schema in which unqualified relations of `ctx` live.
+/// Makes `name` the schema in which unqualified relations of `session` live.
 ///
 /// # Errors
 /// Fails when the catalog refuses.
-pub fn enter_schema(ctx: &SessionContext, name: &str) -> Result<()> {
-    create_schema(ctx, name)?;
-    let state = ctx.state_ref();
+pub fn enter_schema(session: &Session, name: &str) -> Result<()> {
+    session.lake.create_schema(&session.ctx, name)?;
+    let state = session.ctx.state_ref();
     let mut state = state.write();
     state.config_mut().options_mut().catalog.default_schema = name.to_owned();
     Ok(())

@@ -67,13 +67,10 @@ pub const TABLES: [Table; 3] = [
 
 /// Makes the dataset's schema the one in which its SQL works, and empties it: tables of an
 /// earlier ingest stay in the lake and out of the way of the views to come.
-pub fn enter(ctx: &SessionContext, dataset: &Dataset) -> Result<()> {
+pub fn enter(session: &Session, dataset: &Dataset) -> Result<()> {
     let key = dataset.key();
-    enter_schema(ctx, &key)?;
-    for table in relations(ctx, &key) {
-        ctx.deregister_table(TableReference::partial(key.as_str(), table))?;
-    }
-    Ok(())
+    enter_schema(session, &key)?;
+    session.lake.blank_schema(&session.ctx, &key)
 }
 
 impl Table {

@@ -1,68 +1,69 @@
-//! The pipeline: scenarios → decisions → scores → distill, each a folder of SQL files
-//! whose results are tables of the lake.
+//! The pipeline: scenarios → decisions → scores → distill, and steps of the user's own,
+//! each made of SQL files whose results are tables of the lake.
 //!
-//! A step whose SQL, parameters, inputs and models are those of its last run is not
-//! done again.
+//! | file | what it does |
+//! | --- | --- |
+//! | `declared` | what a step's SQL says of itself |
+//! | `identity` | hashes of what a result depends on |
+//! | `whole` | steps that make their table in one go |
+//! | `keyed`, `units`, `chunk`, `pace` | steps that add what is missing, commit by commit |
+//! | [`budget`], [`estimate`] | what a run may spend, and what it will |
+//! | `scenarios`, `steps` | the pipeline's own steps |
 
+pub mod budget;
+mod chunk;
+mod declared;
+pub mod estimate;
+mod identity;
+mod keyed;
+mod pace;
+mod plan;
 mod scenarios;
 mod steps;
+mod units;
+mod whole;
 
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
-use clap::ValueEnum;
-use datafusion::arrow::array::RecordBatch;
 use datafusion::common::TableReference;
-use datafusion::datasource::MemTable;
-use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::prelude::{DataFrame, col};
-use sha2::{Digest, Sha256};
+use datafusion::prelude::col;
 
-use crate::datasets::Dataset;
 use crate::error::{Error, Result};
-use crate::ledger;
+use crate::lake::lease::Holder;
 use crate::progress;
 use crate::scripts::Script;
 use crate::session::Session;
+use budget::{Budget, Price};
+use declared::Declared;
+pub use pace::Interval;
+pub use plan::{Plan, Step, Work};
+use units::Units;
 
-/// The pipeline's steps, in order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
-pub enum Step {
-    /// What the user remembers and what was shown.
-    Scenarios,
-    /// Decision processes written by the strong and the weak model.
-    Decisions,
-    /// The weak model's letter distributions after each decision.
-    Scores,
-    /// Uncertainty, selection and preference pairs.
-    Distill,
-}
-
-impl Step {
-    /// Its name on the command line.
-    fn name(self) -> String {
-        self.to_possible_value()
-            .map_or_else(String::new, |value| value.get_name().to_owned())
-    }
-}
-
-/// What a run does.
+/// How a run goes about its plan.
 #[derive(Debug, Clone)]
-pub struct Plan {
-    /// Datasets to build scenarios from.
-    pub datasets: Vec<Dataset>,
-    /// The first step to do; the tables of the steps before it are taken as they are.
-    pub from: Step,
-    /// The last step to do.
-    pub until: Step,
-    /// The selection strategy: a file of `sql/select`.
-    pub select: String,
+pub struct Options {
+    /// The most work between two commits.
+    pub interval: Interval,
+    /// The most that may be spent.
+    pub budget: Budget,
+    /// Prices of models, by name.
+    pub prices: BTreeMap<String, Price>,
+    /// Do units again that left an error.
+    pub retry: bool,
+    /// When the run began.
+    pub started: Instant,
 }
 
-impl Plan {
-    /// Whether `step` is one of the plan's.
-    pub fn does(&self, step: Step) -> bool {
-        self.from <= step && step <= self.until
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            interval: Interval::default(),
+            budget: Budget::default(),
+            prices: BTreeMap::new(),
+            retry: false,
+            started: Instant::now(),
+        }
     }
 }
 
@@ -75,36 +76,105 @@ pub struct RowErrors {
     pub errors: usize,
 }
 
-/// Runs the pipeline from `plan.from` to `plan.until` and returns how many rows have an
+/// Does the work of `plan` under the root's lease and returns how many rows have an
 /// `error`.
 ///
 /// # Errors
-/// Fails at the first step that does; the tables of earlier steps stay.
-pub async fn run(session: &Session, plan: &Plan) -> Result<RowErrors> {
-    check_given(session, plan.from).await?;
-    if plan.does(Step::Scenarios) {
-        scenarios::build(session, &plan.datasets).await?;
-    }
-    if plan.does(Step::Decisions) {
-        steps::decisions(session).await?;
-    }
-    if plan.does(Step::Scores) {
-        steps::scores(session).await?;
-    }
-    if plan.does(Step::Distill) {
-        steps::distill(session, &plan.select).await?;
-    }
-    row_errors(session, plan.until).await
+/// Fails at the first step that does; what was committed stays. [`Error::Busy`] when
+/// another run writes, [`Error::Budget`] and [`Error::Interrupted`] when stopped.
+pub async fn run(session: &Session, plan: &Plan, options: &Options) -> Result<RowErrors> {
+    let holder = Holder::this(&session.run, "run");
+    let work = async || {
+        check_given(session, plan).await?;
+        for work in &plan.work {
+            match work {
+                Work::Step(Step::Scenarios) => scenarios::build(session, &plan.datasets).await?,
+                work => {
+                    for step in steps::of(session, plan, work)? {
+                        perform(session, &step, options).await?;
+                    }
+                }
+            }
+        }
+        row_errors(session, plan).await
+    };
+    session.lake.writing(holder, work).await
 }
 
-/// Checks the tables that the steps before `from` would have made.
-async fn check_given(session: &Session, from: Step) -> Result<()> {
+async fn perform(session: &Session, step: &Declared, options: &Options) -> Result<()> {
+    if step.key.is_empty() {
+        whole::make(session, step).await
+    } else {
+        keyed::fill(session, step, options).await
+    }
+}
+
+/// The models that the steps of `plan` ask.
+///
+/// # Errors
+/// Fails when a step's file is missing or does not say what it makes.
+pub fn models(session: &Session, plan: &Plan) -> Result<BTreeSet<String>> {
+    let mut models = BTreeSet::new();
+    for work in &plan.work {
+        let steps = steps::of(session, plan, work)?;
+        models.extend(steps.into_iter().flat_map(|step| step.models));
+    }
+    Ok(models)
+}
+
+/// Tells what a run of `plan` would do, step by step, and does none of it.
+///
+/// # Errors
+/// Fails when the tables cannot be read.
+pub async fn preview(session: &Session, plan: &Plan, options: &Options) -> Result<()> {
+    for work in &plan.work {
+        if *work == Work::Step(Step::Scenarios) {
+            let state = scenarios::state(session, &plan.datasets).await?;
+            progress::tell("scenarios", state);
+            continue;
+        }
+        for step in steps::of(session, plan, work)? {
+            progress::tell(&step.name, &foresee(session, &step, options).await?);
+        }
+    }
+    Ok(())
+}
+
+/// What a run would do for `step`, in words.
+async fn foresee(session: &Session, step: &Declared, options: &Options) -> Result<String> {
+    for input in &step.inputs {
+        if !session.lake.contains(&TableReference::from(input)).await? {
+            return Ok(format!("known once {input} is made"));
+        }
+    }
+    if step.key.is_empty() {
+        let current = whole::is_current(session, step).await?;
+        let state = if current { "up to date" } else { "to be made" };
+        return Ok(format!("{state}, unless a step before it changes its inputs"));
+    }
+    let units = Units::find(session, step, options.retry).await?;
+    let mut state = format!("{} done", units.done);
+    if !units.stale.is_empty() {
+        state.push_str(&format!(", {} out of date", units.stale.len()));
+    }
+    if step.models.is_empty() {
+        return Ok(format!("{state}, {} to do", units.missing.len()));
+    }
+    let estimate = estimate::Estimate::of(session, step, &units.missing, options).await?;
+    Ok(format!("{state}, {}", estimate.describe()))
+}
+
+/// Checks the tables that the steps before the plan's first would have made.
+async fn check_given(session: &Session, plan: &Plan) -> Result<()> {
+    let Some(Work::Step(from)) = plan.work.first() else {
+        return Ok(());
+    };
     let tables = [
         (Step::Scenarios, "scenarios"),
         (Step::Decisions, "decisions"),
         (Step::Scores, "scores"),
     ];
-    for (step, table) in tables.into_iter().filter(|(step, _)| *step < from) {
+    for (step, table) in tables.into_iter().filter(|(step, _)| step < from) {
         if !session.lake.contains(&TableReference::bare(table)).await? {
             return Err(Error::Usage(format!(
                 "{} has no table {table} to go on from; make it by usermirror run --until {}, or \
@@ -121,10 +191,27 @@ async fn check_given(session: &Session, from: Step) -> Result<()> {
     Ok(())
 }
 
-async fn row_errors(session: &Session, until: Step) -> Result<RowErrors> {
+/// Refuses to write over imported rows, which no run could bring back.
+async fn refuse_imported(session: &Session, table: &str) -> Result<()> {
+    let last = session.lake.last_change_of(table).await?;
+    match last.and_then(|commit| commit.stamp) {
+        Some(stamp) if stamp.step.starts_with("import") => Err(Error::Usage(format!(
+            "{} holds imported {table}, and making them anew would drop those; go on from them \
+             by a later --from, or work in another --root",
+            session.lake.location()
+        ))),
+        _ => Ok(()),
+    }
+}
+
+async fn row_errors(session: &Session, plan: &Plan) -> Result<RowErrors> {
     let mut found = RowErrors::default();
     for (step, table) in [(Step::Decisions, "decisions"), (Step::Scores, "scores")] {
-        if until >= step {
+        let reached = plan.work.iter().any(|work| match work {
+            Work::Step(done) => *done >= step,
+            Work::File(_) => false,
+        });
+        if reached {
             let rows = session.ctx.table(table).await?;
             let failed = rows.clone().filter(col("error").is_not_null())?;
             found.rows += rows.count().await?;
@@ -132,112 +219,6 @@ async fn row_errors(session: &Session, until: Step) -> Result<RowErrors> {
         }
     }
     Ok(found)
-}
-
-/// The work that makes one table, and everything its content depends on.
-struct Job<'a> {
-    step: &'a str,
-    output: &'a str,
-    inputs: Vec<TableReference>,
-    scripts: &'a [Script],
-    models: &'a [&'a str],
-}
-
-impl Job<'_> {
-    /// Does `work`, which writes the output and returns its rows, unless the table
-    /// already is what it would be; then notes it in the ledger.
-    async fn perform<F>(&self, session: &Session, work: F) -> Result<()>
-    where
-        F: AsyncFnOnce() -> Result<u64>,
-    {
-        let line = progress::Step::start(self.step);
-        let fingerprint = self.fingerprint(session).await?;
-        if ledger::is_current(session, self.output, &fingerprint).await? {
-            line.end("up to date");
-            return Ok(());
-        }
-        session.watch.show(line.spinner());
-        let started = Instant::now();
-        let rows = work().await?;
-        let output = TableReference::from(self.output);
-        let entry = ledger::Entry {
-            step: self.step.to_owned(),
-            output: self.output.to_owned(),
-            rows,
-            seconds: started.elapsed().as_secs_f64(),
-            fingerprint,
-            output_version: session.lake.version(&output).await?,
-            models: self.model_fingerprints(session)?,
-        };
-        ledger::record(session, &entry).await?;
-        line.finish(rows);
-        Ok(())
-    }
-
-    async fn fingerprint(&self, session: &Session) -> Result<String> {
-        let mut parts: Vec<String> = vec![env!("CARGO_PKG_VERSION").to_owned()];
-        parts.extend(self.scripts.iter().map(|script| script.text.clone()));
-        for input in &self.inputs {
-            parts.push(session.lake.version(input).await?);
-        }
-        for (name, value) in session.parameters.values() {
-            // A parameter that no file of the step names cannot change its result.
-            if self
-                .scripts
-                .iter()
-                .any(|script| script.text.contains(&format!("@{name}")))
-            {
-                parts.push(format!("{name}={value}"));
-            }
-        }
-        if !self.models.is_empty() {
-            parts.push(session.sampling_settings());
-        }
-        for (name, fingerprint) in self.model_fingerprints(session)? {
-            parts.push(format!("{name}={fingerprint}"));
-        }
-        let digest = Sha256::digest(parts.join("\u{0}"));
-        Ok(digest.iter().map(|byte| format!("{byte:02x}")).collect())
-    }
-
-    fn model_fingerprints(&self, session: &Session) -> Result<Vec<(String, String)>> {
-        let found = self.models.iter().map(|name| {
-            let model = session.models.get(name)?;
-            Ok(((*name).to_owned(), model.info().fingerprint.clone()))
-        });
-        found.collect()
-    }
-}
-
-/// Computes `rows` and holds them in memory as the session's relation `name`, so that
-/// checks can look at them before the lake takes them. Returns them in their order,
-/// which a scan of the relation may not keep.
-async fn hold(session: &Session, name: &str, rows: DataFrame) -> Result<Vec<RecordBatch>> {
-    let schema = Arc::clone(rows.schema().inner());
-    let mut batches = rows.collect().await?;
-    if batches.is_empty() {
-        batches.push(RecordBatch::new_empty(Arc::clone(&schema)));
-    }
-    let table = MemTable::try_new(schema, vec![batches.clone()])?;
-    session.ctx.deregister_table(name)?;
-    session.ctx.register_table(name, Arc::new(table))?;
-    Ok(batches)
-}
-
-/// Writes held rows, of which there is at least an empty batch, as table `name`.
-async fn store(session: &Session, name: &str, batches: Vec<RecordBatch>) -> Result<u64> {
-    let Some(first) = batches.first() else {
-        return Err(Error::Failed(format!("{name}: nothing to write")));
-    };
-    let stream = RecordBatchStreamAdapter::new(
-        first.schema(),
-        futures::stream::iter(batches.into_iter().map(Ok)),
-    );
-    let table = TableReference::bare(name);
-    session
-        .lake
-        .write(&session.ctx, &table, Box::pin(stream))
-        .await
 }
 
 /// Runs every check of `folder` and fails with the offending rows of those that have any.

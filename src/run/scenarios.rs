@@ -4,21 +4,54 @@ use datafusion::arrow::array::RecordBatch;
 use datafusion::common::TableReference;
 use datafusion::scalar::ScalarValue;
 
-use super::{Job, check, hold, store};
+use super::declared::Declared;
+use super::whole::{has_fingerprint, hold, perform};
+use super::{check, identity};
 use crate::datasets::Dataset;
 use crate::error::{Error, Result};
 use crate::ingest::enter_schema;
-use crate::ledger;
 use crate::scripts::Script;
 use crate::session::Session;
 
 const TABLE: &str = "scenarios";
 
 /// Builds, checks and writes the scenarios of `datasets`.
+///
+/// # Errors
+/// Fails when a dataset has not been ingested or has too little to build from, and when a
+/// check finds rows.
 pub async fn build(session: &Session, datasets: &[Dataset]) -> Result<()> {
-    keep_imported(session).await?;
+    let (step, inputs) = declare(session, datasets).await?;
+    perform(session, &step, &inputs, async || {
+        let mut built = vec![];
+        for dataset in datasets {
+            built.extend(build_one(session, dataset).await?);
+        }
+        Ok(built)
+    })
+    .await
+}
+
+/// What a run would do for the scenarios of `datasets`, in words.
+///
+/// # Errors
+/// Fails as [`build`] does before it builds.
+pub async fn state(session: &Session, datasets: &[Dataset]) -> Result<&'static str> {
+    let (step, inputs) = declare(session, datasets).await?;
+    let fingerprint = identity::of_table(session, &step, &inputs).await?;
+    Ok(match has_fingerprint(session, TABLE, &fingerprint).await? {
+        true => "up to date",
+        false => "to be made",
+    })
+}
+
+/// The step, and the datasets' tables that it reads.
+async fn declare(
+    session: &Session,
+    datasets: &[Dataset],
+) -> Result<(Declared, Vec<TableReference>)> {
     let mut inputs = vec![];
-    let mut scripts = session.scripts.folder("sql/scenarios")?;
+    let mut scripts = vec![];
     for dataset in datasets {
         session.scripts.require_dataset(dataset)?;
         require_ingested(session, dataset).await?;
@@ -27,42 +60,17 @@ pub async fn build(session: &Session, datasets: &[Dataset]) -> Result<()> {
             inputs.push(TableReference::partial(dataset.key(), table));
         }
     }
+    scripts.extend(session.scripts.folder("sql/scenarios")?);
     let keys: Vec<_> = datasets.iter().map(Dataset::key).collect();
     session.parameters.set("dataset", &keys.join(","))?;
-    let job = Job {
-        step: TABLE,
-        output: TABLE,
-        inputs,
-        scripts: &scripts,
-        models: &[],
-    };
-    job.perform(session, async || {
-        let mut built = vec![];
-        for dataset in datasets {
-            built.extend(build_one(session, dataset).await?);
-        }
-        store(session, TABLE, built).await
-    })
-    .await
-}
-
-/// Refuses to build over imported scenarios, which no build could bring back.
-async fn keep_imported(session: &Session) -> Result<()> {
-    match ledger::last_step(session, TABLE).await? {
-        Some(step) if step.starts_with("import") => Err(Error::Usage(format!(
-            "{} holds imported scenarios, and building anew would drop them; go on from them by \
-             --from decisions, or build in another --root",
-            session.lake.location()
-        ))),
-        _ => Ok(()),
-    }
+    Ok((Declared::new(scripts)?, inputs))
 }
 
 /// The scenarios of one dataset, in a session of their own.
 async fn build_one(session: &Session, dataset: &Dataset) -> Result<Vec<RecordBatch>> {
     let session = session.sister().await?;
     let ctx = &session.ctx;
-    enter_schema(ctx, &dataset.key())?;
+    enter_schema(&session, &dataset.key())?;
     session.parameters.set("dataset", &dataset.key())?;
     let mut scripts = session.scripts.folder("sql/scenarios")?;
     // The dataset renders its texts once options and history are known, and before

@@ -13,7 +13,8 @@ SELECT
         WHEN b.file IS NULL THEN 'the decision file has no row for this scene'
         WHEN b.failure IS NOT NULL THEN concat('the request failed: ', left(one_line(b.failure), 200))
         ELSE 'the request gave no text'
-    END AS error
+    END AS error,
+    md5(concat_ws(chr(31), a.text, a.finish)) AS fingerprint
 FROM scenes AS s
 JOIN (SELECT DISTINCT source, name FROM batches) AS f ON f.name = s.name
 LEFT JOIN batches AS b ON b.source = f.source AND b.name = s.name AND b.scene_line = s.line

@@ -66,6 +66,7 @@ SELECT
     behavior,
     behavior = truth AS accepted,
     CAST(NULL AS TEXT) AS model,
-    fault AS error
+    fault AS error,
+    md5(array_to_string(probs, ',')) AS fingerprint
 FROM drawn
 ORDER BY scenario_id, source, draw;

@@ -105,7 +105,7 @@ judged AS (
     FROM counted
 )
 SELECT
-    * EXCEPT (json, question, rejected_prompt),
+    * EXCEPT (json, rejected_prompt),
     left(json, 1000) AS raw,
     CASE
         WHEN fault IS NOT NULL THEN fault

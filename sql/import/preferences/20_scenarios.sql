@@ -13,7 +13,8 @@ SELECT
     parts[1] AS profile,
     parts[2] AS history,
     parts[3] AS options,
-    prompt AS messages
+    prompt AS messages,
+    md5(concat_ws(chr(31), chosen_behavior, choice_count, question)) AS fingerprint
 FROM pairs
 WHERE quarantined IS NULL
 ORDER BY scenario_id;

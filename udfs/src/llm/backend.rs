@@ -134,6 +134,10 @@ pub trait Backend: Debug + Send + Sync {
     /// How many calls should be in flight to keep the backend full.
     fn concurrency(&self) -> usize;
 
+    /// Tokens that [`Self::decide`] would read for `messages`, or with a `text`
+    /// [`Self::choose`]; the model is not asked.
+    fn count(&self, messages: &[Message], text: Option<&str>) -> Result<usize, ModelError>;
+
     /// Draws `draws` decisions for one prompt; draw `i` depends only on the
     /// prompt, `i` and the sampling seed.
     async fn decide(

@@ -159,6 +159,15 @@ impl Engine {
         Ok(prompt)
     }
 
+    /// The tokens of a decision up to where its letter follows.
+    fn opened(&self, text: &str) -> Result<Vec<u32>, ModelError> {
+        let text = match text {
+            "" => OPENING.to_owned(),
+            text => format!("{text}\n{OPENING}"),
+        };
+        self.lexicon.tokens.content(&text)
+    }
+
     /// Checks that `tokens` tokens fit the context.
     fn check_fits(&self, tokens: usize) -> Result<(), ModelError> {
         let context = self.info.context_length;
@@ -192,6 +201,17 @@ impl Backend for Engine {
 
     fn concurrency(&self) -> usize {
         self.slots
+    }
+
+    fn count(&self, messages: &[Message], text: Option<&str>) -> Result<usize, ModelError> {
+        let prompt = self.prompt(messages)?.len();
+        let after = match text {
+            Some(text) => self.opened(text)?.len(),
+            // One token at least is to be written.
+            None => 1,
+        };
+        self.check_fits(prompt + after)?;
+        Ok(prompt + text.map_or(0, |_| after))
     }
 
     async fn decide(
@@ -234,11 +254,7 @@ impl Backend for Engine {
     ) -> Result<Reply<Vec<f64>>, ModelError> {
         let letters = self.lexicon.letters.first(choices)?.to_vec();
         let prompt = self.prompt(messages)?;
-        let text = match text {
-            "" => OPENING.to_owned(),
-            text => format!("{text}\n{OPENING}"),
-        };
-        let text = self.lexicon.tokens.content(&text)?;
+        let text = self.opened(text)?;
         self.check_fits(prompt.len() + text.len())?;
         self.ask(|answer| Request::Choose {
             prompt,

@@ -6,6 +6,7 @@
 //! | `functions/` | the model functions as SQL sees them |
 //! | `rule/` | lifts calls of model functions into `Infer` nodes |
 //! | `operator/` | runs an `Infer` node: keeps the engine full, emits in order |
+//! | [`counting`] | a model that only counts what it would read |
 //! | [`models`], [`catalog`] | the registered models, and models as tables |
 //! | [`settings`], [`progress`] | how a session draws; how it is watched |
 //! | [`install`](install()) | gives a session all of these |
@@ -14,6 +15,7 @@ pub mod backend;
 mod call;
 pub mod catalog;
 mod chat;
+pub mod counting;
 #[cfg(test)]
 mod demo;
 pub mod engine;

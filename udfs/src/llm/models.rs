@@ -7,6 +7,7 @@ use datafusion::common::plan_err;
 use datafusion::error::Result;
 
 use super::backend::Backend;
+use super::counting::Counting;
 
 type Backends = BTreeMap<String, Arc<dyn Backend>>;
 
@@ -41,6 +42,17 @@ impl Models {
             "no model is called '{name}' ({known}); register it with \
              CREATE EXTERNAL TABLE <name> STORED AS MODEL LOCATION '<folder or URL>'"
         )
+    }
+
+    /// The same names, whose models only count what they would read.
+    pub fn counting(&self) -> Self {
+        let backends = self.read().clone().into_iter().map(|(name, backend)| {
+            let counting: Arc<dyn Backend> = Arc::new(Counting::new(backend));
+            (name, counting)
+        });
+        Self {
+            backends: RwLock::new(backends.collect()),
+        }
     }
 
     /// Lets go of `name` if `backend` is still what it stands for.

@@ -132,6 +132,11 @@ impl Backend for Fake {
         self.concurrency
     }
 
+    fn count(&self, messages: &[Message], text: Option<&str>) -> Result<usize, ModelError> {
+        let text = text.unwrap_or_default();
+        Ok(content(messages).len() + text.len())
+    }
+
     async fn decide(
         &self,
         messages: &[Message],

@@ -1,0 +1,47 @@
+//! `usermirror status`
+
+use clap::Args;
+use datafusion::common::TableReference;
+
+use super::Global;
+use crate::error::Result;
+use crate::report;
+
+/// Arguments of `status`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  usermirror status
+  usermirror --root s3://bucket/lake status
+
+It reads the tables alone, so it works from anywhere, while a run goes on elsewhere. The
+queries are in sql/status; `SELECT * FROM commits()` shows every commit.")]
+pub struct Arguments {}
+
+impl Arguments {
+    pub(super) async fn execute(self, global: &Global) -> Result<u8> {
+        let session = global.session().await?;
+        match session.lake.holder().await? {
+            Some(holder) => println!(
+                "run {} writes: `{}`, process {} on {}, since {}",
+                holder.run, holder.what, holder.pid, holder.host, holder.since
+            ),
+            None => println!("no run writes to {}", session.lake.location()),
+        }
+        for script in session.scripts.folder("sql/status")? {
+            let mut needs = vec![];
+            for (name, value) in script.declarations() {
+                if name == "inputs" {
+                    needs.extend(value.split(',').map(|table| TableReference::from(table.trim())));
+                }
+            }
+            let mut there = true;
+            for table in &needs {
+                there &= session.lake.contains(table).await?;
+            }
+            if there {
+                report::print_one(&session, &script).await?;
+            }
+        }
+        Ok(0)
+    }
+}

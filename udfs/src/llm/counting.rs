@@ -1,0 +1,79 @@
+//! A model that only counts what it would read: an estimate's stand-in for the real one.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::backend::{
+    Backend, Decision, Finish, Message, ModelError, ModelInfo, Reply, Sampling, Usage,
+};
+
+/// Answers at once, with nothing, and reports exactly the prompt tokens of the model it
+/// stands for.
+#[derive(Debug)]
+pub struct Counting(Arc<dyn Backend>);
+
+impl Counting {
+    /// Stands for `backend`.
+    pub fn new(backend: Arc<dyn Backend>) -> Self {
+        Self(backend)
+    }
+
+    fn reply<T>(
+        &self,
+        value: T,
+        messages: &[Message],
+        text: Option<&str>,
+    ) -> Result<Reply<T>, ModelError> {
+        let usage = Usage {
+            prompt_tokens: self.0.count(messages, text)?,
+            ..Usage::default()
+        };
+        Ok(Reply { value, usage })
+    }
+}
+
+#[async_trait]
+impl Backend for Counting {
+    fn info(&self) -> &ModelInfo {
+        self.0.info()
+    }
+
+    fn concurrency(&self) -> usize {
+        self.0.concurrency()
+    }
+
+    fn count(&self, messages: &[Message], text: Option<&str>) -> Result<usize, ModelError> {
+        self.0.count(messages, text)
+    }
+
+    async fn decide(
+        &self,
+        messages: &[Message],
+        draws: usize,
+        _sampling: &Sampling,
+    ) -> Result<Reply<Vec<Decision>>, ModelError> {
+        let nothing = |draw| Decision {
+            draw,
+            text: String::new(),
+            letter: None,
+            tokens: 0,
+            finish: Finish::EndOfTurn,
+        };
+        self.reply((0..draws).map(nothing).collect(), messages, None)
+    }
+
+    async fn choose(
+        &self,
+        messages: &[Message],
+        text: &str,
+        choices: usize,
+    ) -> Result<Reply<Vec<f64>>, ModelError> {
+        let even = vec![1.0 / choices as f64; choices];
+        self.reply(even, messages, Some(text))
+    }
+
+    async fn perplexity(&self, messages: &[Message], text: &str) -> Result<Reply<f64>, ModelError> {
+        self.reply(1.0, messages, Some(text))
+    }
+}
