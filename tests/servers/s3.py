@@ -45,8 +45,8 @@ class Atomic:
     """Moto, one request at a time.
 
     S3 is linearizable. Moto looks at If-Match and If-None-Match first and stores the object later,
-    without a lock, so that two creators of one key now and then both win. The lock covers the whole store, not a
-    key, since a listing must not see another request half done either.
+    without a lock, so that two creators of one key now and then both win. The lock covers the
+    whole store, not a key, since a listing must not see another request half done either.
     """
 
     def __init__(self, moto: WSGIApplication) -> None:
