@@ -57,7 +57,8 @@ pub struct Stamp {
     pub run: String,
     /// The step that made it: `scenarios`, `decisions/strong`, `import pipeline`, …
     pub step: String,
-    /// Hash of what a step that writes its table whole computed it from.
+    /// Of a table written whole: the hash of what it was computed from. Of units added to a
+    /// table: the hash of the step.
     pub fingerprint: String,
     /// Units of work in it: the keys whose rows it adds.
     pub units: u64,

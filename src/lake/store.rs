@@ -84,9 +84,10 @@ impl Root {
 
     /// The root as a user would write it.
     pub fn location(&self) -> String {
-        match self.url.to_file_path() {
+        let location = match self.url.to_file_path() {
             Ok(path) if self.is_folder() => path.display().to_string(),
             _ => self.url.to_string(),
-        }
+        };
+        location.trim_end_matches('/').to_owned()
     }
 }

@@ -11,6 +11,7 @@ use indicatif::{HumanCount, HumanDuration};
 use super::Options;
 use super::chunk::{Chunk, compute};
 use super::declared::Declared;
+use super::identity;
 use super::units::Units;
 use crate::error::Result;
 use crate::lake::delta::Stamp;
@@ -133,11 +134,12 @@ fn sample(missing: &Chunk) -> Chunk {
     sampled.map(|(key, print)| (key.clone(), print.clone())).collect()
 }
 
-/// What the step's own commits added up to.
+/// What the commits of the step, as it is now, added up to.
 async fn past(session: &Session, step: &Declared) -> Result<Stamp> {
+    let fingerprint = identity::of_step(session, step)?;
     let mut total = Stamp::default();
     for commit in session.lake.commits(&step.output, None).await? {
-        if let Some(stamp) = commit.stamp.filter(|stamp| stamp.step == step.name) {
+        if let Some(stamp) = commit.stamp.filter(|stamp| stamp.fingerprint == fingerprint) {
             total.add(&stamp);
         }
     }

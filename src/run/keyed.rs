@@ -58,6 +58,7 @@ pub async fn fill(session: &Session, step: &Declared, options: &Options) -> Resu
         pace: Pace::new(options.interval),
         waiting: units.missing,
         line: &line,
+        fingerprint: identity::of_step(session, step)?,
         total: Stamp::default(),
         usage: session.watch.usage(),
         committed: Instant::now(),
@@ -107,6 +108,8 @@ struct Work<'a> {
     pace: Pace,
     waiting: Chunk,
     line: &'a progress::Step,
+    /// What the step is, for later estimates.
+    fingerprint: String,
     /// What was committed, added up.
     total: Stamp,
     /// What models had used at the last commit.
@@ -173,6 +176,7 @@ impl Work<'_> {
         let stamp = Stamp {
             run: self.session.run.to_string(),
             step: self.step.name.clone(),
+            fingerprint: self.fingerprint.clone(),
             units: made.units,
             units_left: (self.waiting.len() + begun) as u64,
             rows: made.rows,

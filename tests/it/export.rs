@@ -9,7 +9,7 @@ use usermirror::export::{Exported, Format, Options, export};
 use usermirror::generate::{generate, world::World};
 use usermirror::import::{Form, import};
 use usermirror::ingest::ingest;
-use usermirror::run::{Plan, Step, run};
+use usermirror::run::{self, Plan, Step, run};
 use usermirror::session::Session;
 
 use crate::import::{pair, write};
@@ -231,11 +231,10 @@ async fn exported_evaluation_scenarios_come_back_equal() {
     ours.parameters.set("eval_share", "0.5").unwrap();
     let plan = Plan {
         datasets: vec![dataset("movielens")],
-        from: Step::Scenarios,
-        until: Step::Scenarios,
+        work: Plan::steps(Step::Scenarios, Step::Scenarios),
         select: "uncertainty".to_owned(),
     };
-    run(&ours, &plan).await.unwrap();
+    run(&ours, &plan, &run::Options::default()).await.unwrap();
     let exported = export(&ours, Format::Evaluation, &to, &shards_of(7))
         .await
         .unwrap();

@@ -7,9 +7,8 @@ use std::path::Path;
 use datafusion::arrow::array::AsArray;
 use datafusion::arrow::datatypes::{Float64Type, Int64Type};
 use serde_json::{Value, json};
-use tempfile::TempDir;
 use usermirror::import::{Form, import};
-use usermirror::run::{Plan, Step, run};
+use usermirror::run::{Options, Plan, Step, run};
 use usermirror::session::Session;
 
 use crate::import::{lake, letter, scene, write};
@@ -243,8 +242,7 @@ async fn files_that_do_not_match_are_refused_whole() {
 fn plan(from: Step, until: Step) -> Plan {
     Plan {
         datasets: vec![],
-        from,
-        until,
+        work: Plan::steps(from, until),
         select: "uncertainty".to_owned(),
     }
 }
@@ -254,7 +252,7 @@ async fn a_run_goes_on_from_given_tables_and_never_drops_imported_ones() {
     let folder = tempfile::tempdir().unwrap();
     let session = lake(&folder).await;
     let distill = plan(Step::Distill, Step::Distill);
-    let error = run(&session, &distill).await.unwrap_err();
+    let error = run(&session, &distill, &Options::default()).await.unwrap_err();
     assert_eq!(error.exit_code(), 2);
     assert!(
         error
@@ -267,11 +265,11 @@ async fn a_run_goes_on_from_given_tables_and_never_drops_imported_ones() {
     import(&session, Form::Pipeline, folder.path())
         .await
         .unwrap();
-    run(&session, &distill).await.unwrap();
+    run(&session, &distill, &Options::default()).await.unwrap();
     let anew = plan(Step::Scenarios, Step::Scenarios);
-    let error = run(&session, &anew).await.unwrap_err().to_string();
+    let error = run(&session, &anew, &Options::default()).await.unwrap_err().to_string();
     assert!(error.contains("holds imported scenarios"), "{error}");
-    assert!(error.contains("--from decisions"), "{error}");
+    assert!(error.contains("by a later --from"), "{error}");
 
     // Scores of another lake's scenarios are noticed.
     let other = tempfile::tempdir().unwrap();
@@ -280,16 +278,29 @@ async fn a_run_goes_on_from_given_tables_and_never_drops_imported_ones() {
     import(&theirs, Form::Evaluation, other.path())
         .await
         .unwrap();
-    let path = |lake: &TempDir, table| lake.path().join(format!("lake/{table}.parquet"));
     for table in ["decisions", "scores"] {
-        std::fs::copy(path(&folder, table), path(&other, table)).unwrap();
+        let place = Path::new("lake").join(table);
+        copy(&folder.path().join(&place), &other.path().join(&place));
     }
     let theirs = lake(&other).await;
-    let error = run(&theirs, &distill).await.unwrap_err().to_string();
+    let error = run(&theirs, &distill, &Options::default()).await.unwrap_err().to_string();
     assert!(
         error.contains("sql/checks/given/decisions.sql failed"),
         "{error}"
     );
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
 }
 
 /// One golden scenario: options, truth, and by (source, draw) the probabilities.
@@ -426,11 +437,10 @@ async fn an_imported_project_distills_to_the_golden_numbers() {
     import(&session, Form::Pipeline, folder.path())
         .await
         .unwrap();
-    run(&session, &plan(Step::Distill, Step::Distill))
+    run(&session, &plan(Step::Distill, Step::Distill), &Options::default())
         .await
         .unwrap();
 
-    session.lake.register(&session.ctx).await.unwrap();
     // Which decisions are accepted is our own draw, so a few other scenarios are explained.
     let apart = rows(
         &session,

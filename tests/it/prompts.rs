@@ -6,7 +6,7 @@ use std::path::Path;
 
 use usermirror::generate::{generate, world::World};
 use usermirror::ingest::{Source, ingest};
-use usermirror::run::{Plan, Step, run};
+use usermirror::run::{Options, Plan, Step, run};
 
 use crate::support::{dataset, rows, session, strict};
 
@@ -70,11 +70,10 @@ async fn conversations(folder: &Path, name: &str, world: &World) -> Vec<[String;
     session.parameters.set("scenarios", "200").unwrap();
     let plan = Plan {
         datasets: vec![dataset(name)],
-        from: Step::Scenarios,
-        until: Step::Scenarios,
+        work: Plan::steps(Step::Scenarios, Step::Scenarios),
         select: "uncertainty".to_owned(),
     };
-    run(&session, &plan).await.unwrap();
+    run(&session, &plan, &Options::default()).await.unwrap();
     let messages = rows(
         &session,
         "SELECT messages[1]['content'], messages[2]['content'] FROM scenarios

@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use usermirror::generate::generate;
 use usermirror::generate::world::World;
 use usermirror::ingest::ingest;
-use usermirror::run::{Plan, Step, run};
+use usermirror::run::{Options, Plan, Step, run};
 use usermirror::scripts::Scripts;
 
 use crate::support::{dataset, rows, session, session_with, strict};
@@ -54,8 +54,7 @@ fn rewrite(file: &Path, change: impl Fn(&mut [String])) {
 fn plan() -> Plan {
     Plan {
         datasets: vec![dataset("movielens")],
-        from: Step::Scenarios,
-        until: Step::Scenarios,
+        work: Plan::steps(Step::Scenarios, Step::Scenarios),
         select: "uncertainty".to_owned(),
     }
 }
@@ -68,7 +67,7 @@ async fn a_sound_build_passes_every_check_in_both_modes() {
         session.parameters.set("scenarios", "600").unwrap();
         session.parameters.set("mode", mode).unwrap();
         session.parameters.set("split_by", split_by).unwrap();
-        run(&session, &plan()).await.unwrap();
+        run(&session, &plan(), &Options::default()).await.unwrap();
         let counts = rows(
             &session,
             "SELECT count(*), count(DISTINCT split) FROM scenarios",
@@ -83,7 +82,7 @@ async fn the_truth_stands_in_every_position_and_often_in_the_last() {
     let folder = lake().await;
     let session = session(&folder.path().join("lake")).await;
     session.parameters.set("scenarios", "2000").unwrap();
-    run(&session, &plan()).await.unwrap();
+    run(&session, &plan(), &Options::default()).await.unwrap();
     let positions = rows(
         &session,
         "SELECT count(DISTINCT letter_index(truth)), max(letter_index(truth)),
@@ -166,7 +165,7 @@ async fn every_known_defect_is_caught_by_its_check() {
         let scripts = Scripts::new(Some(home.path().to_owned()), None);
         let session = session_with(&folder.path().join("lake"), scripts).await;
         session.parameters.set("scenarios", "1500").unwrap();
-        let error = run(&session, &plan()).await.unwrap_err().to_string();
+        let error = run(&session, &plan(), &Options::default()).await.unwrap_err().to_string();
         assert!(
             error.contains(check),
             "{check} did not notice {defect}: {error}"

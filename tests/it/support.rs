@@ -20,7 +20,7 @@ pub async fn session(folder: &Path) -> Session {
 
 /// Such a session with SQL files of its own.
 pub async fn session_with(folder: &Path, scripts: Scripts) -> Session {
-    let lake = Lake::open(&folder.to_string_lossy()).unwrap();
+    let lake = Lake::open(&folder.to_string_lossy()).await.unwrap();
     let opener = Arc::new(OnnxOpener::new(None));
     Session::open(lake, scripts, Parameters::default(), opener)
         .await
