@@ -5,8 +5,8 @@ SELECT
     user_id,
     item_id,
     ts AS timestamp,
-    array_append(prompt, named_struct('role', 'assistant', 'content', chosen)) AS messages_chosen,
-    array_append(prompt, named_struct('role', 'assistant', 'content', rejected)) AS messages_rejected,
+    array_append(prompt, named_struct('role', arrow_cast('assistant', 'Utf8View'), 'content', chosen)) AS messages_chosen,
+    array_append(prompt, named_struct('role', arrow_cast('assistant', 'Utf8View'), 'content', rejected)) AS messages_rejected,
     exposure AS impression_list,
     letter_index(truth) - 1 AS item_pos
 FROM preferences
