@@ -15,6 +15,7 @@ pub mod import;
 pub mod ingest;
 pub mod lake;
 pub mod ledger;
+mod lineage;
 pub mod models;
 pub mod parameters;
 pub mod progress;

@@ -9,6 +9,8 @@ use usermirror::stop::Stop;
 
 #[tokio::main]
 async fn main() -> ExitCode {
+    // `usermirror … | head` ends quietly, as other commands do.
+    sigpipe::reset();
     let cli = Cli::parse();
     let stop = Stop::default();
     let (is_run, is_shell) = (cli.is_run(), cli.is_shell());

@@ -124,12 +124,22 @@ fn say(line: &str) {
 /// Counts what models do, and shows it beside the spinner of the step that is running.
 #[derive(Default)]
 pub struct ModelWatch {
+    /// Whether models are only asked for an estimate, which is nobody's progress.
+    estimating: bool,
     rows: AtomicU64,
     usage: Mutex<BTreeMap<String, Usage>>,
     shown: Mutex<Option<(ProgressBar, Instant)>>,
 }
 
 impl ModelWatch {
+    /// Counts what an estimate asks.
+    pub fn estimating() -> Self {
+        Self {
+            estimating: true,
+            ..Self::default()
+        }
+    }
+
     /// Shows beside `spinner` from now on.
     pub fn show(&self, spinner: ProgressBar) {
         self.rows.store(0, Ordering::Relaxed);
@@ -147,7 +157,9 @@ impl ModelWatch {
 impl Progress for ModelWatch {
     fn advance(&self, step: &ModelStep<'_>) {
         let rows = 1 + self.rows.fetch_add(1, Ordering::Relaxed);
-        tracing::debug!(model = step.model, function = step.function, "answered");
+        if !self.estimating {
+            tracing::debug!(model = step.model, function = step.function, "answered");
+        }
         let tokens = {
             let mut usage = self.usage.lock().unwrap_or_else(PoisonError::into_inner);
             let total = usage.entry(step.model.to_owned()).or_default();

@@ -59,6 +59,13 @@ impl Script {
         })
     }
 
+    /// The tables that the file declares to read, `-- inputs: a, b`.
+    pub fn inputs(&self) -> Vec<&str> {
+        let declared = self.declarations().filter(|(name, _)| *name == "inputs");
+        let tables = declared.flat_map(|(_, value)| value.split(','));
+        tables.map(str::trim).collect()
+    }
+
     fn leading(&self) -> impl Iterator<Item = &str> {
         let lines = self.text.lines();
         lines.map_while(|line| Some(line.strip_prefix("--")?.trim()))

@@ -21,6 +21,7 @@ use uuid::Uuid;
 use crate::commits::Commits;
 use crate::error::Result;
 use crate::lake::Lake;
+use crate::lineage::ExplainRow;
 use crate::parameters::Parameters;
 use crate::progress::ModelWatch;
 use crate::scripts::Scripts;
@@ -123,7 +124,7 @@ impl Session {
     pub async fn counting(&self) -> Result<Self> {
         let shared = Shared {
             models: Arc::new(self.models.counting()),
-            watch: Arc::default(),
+            watch: Arc::new(ModelWatch::estimating()),
             ..self.shared.clone()
         };
         let sister = Self::build(shared, RawFolder::default(), None).await?;
@@ -156,6 +157,11 @@ impl Session {
         let raw = Arc::new(raw);
         raw::register(&ctx, Arc::clone(&raw));
         ctx.register_udtf("commits", Arc::new(Commits(shared.lake.clone())));
+        let explain = ExplainRow {
+            lake: shared.lake.clone(),
+            scripts: shared.scripts.clone(),
+        };
+        ctx.register_udtf("explain_row", Arc::new(explain));
         shared.parameters.install(&ctx);
         shared.lake.register(&ctx).await?;
         Ok(Self {

@@ -28,15 +28,9 @@ impl Arguments {
             None => println!("no run writes to {}", session.lake.location()),
         }
         for script in session.scripts.folder("sql/status")? {
-            let mut needs = vec![];
-            for (name, value) in script.declarations() {
-                if name == "inputs" {
-                    needs.extend(value.split(',').map(|table| TableReference::from(table.trim())));
-                }
-            }
             let mut there = true;
-            for table in &needs {
-                there &= session.lake.contains(table).await?;
+            for table in script.inputs() {
+                there &= session.lake.contains(&TableReference::from(table)).await?;
             }
             if there {
                 report::print_one(&session, &script).await?;

@@ -31,6 +31,7 @@ use futures::TryStreamExt;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use tokio::sync::{Mutex, RwLock};
+use tracing::Instrument;
 
 use crate::error::Result;
 use lease::{Holder, Lease};
@@ -72,9 +73,10 @@ impl Lake {
     where
         F: AsyncFnOnce() -> Result<T>,
     {
+        let span = tracing::info_span!("run", run = holder.run, what = holder.what);
         let lease = self.take_lease(holder).await?;
         *self.lease.write().await = Some(lease);
-        let done = work().await;
+        let done = work().instrument(span).await;
         if let Some(lease) = self.lease.write().await.take() {
             lease.release().await;
         }

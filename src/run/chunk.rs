@@ -35,6 +35,7 @@ pub struct Made {
 ///
 /// # Errors
 /// Fails when the SQL does, or gives rows of other units, or none for a unit.
+#[tracing::instrument(name = "chunk", skip_all, fields(units = chunk.len()))]
 pub async fn compute(session: &Session, step: &Declared, chunk: Chunk) -> Result<Made> {
     let session = session.sister().await?;
     for input in &step.inputs {

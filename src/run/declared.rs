@@ -61,7 +61,7 @@ impl Declared {
         for (name, value) in last.declarations() {
             match name {
                 "output" => step.output = value.to_owned(),
-                "inputs" => step.inputs = list(value),
+                "inputs" => step.inputs.extend(list(value)),
                 "key" => step.key = list(value),
                 "models" => step.models = list(value),
                 "checks" => step.checks = Some(value.to_owned()),

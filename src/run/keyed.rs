@@ -38,6 +38,7 @@ enum Halt {
 /// # Errors
 /// Fails when the SQL or the storage does, when asked to stop, or at the budget; what was
 /// committed stays, and the next run goes on from it.
+#[tracing::instrument(name = "step", skip_all, fields(step = step.name))]
 pub async fn fill(session: &Session, step: &Declared, options: &Options) -> Result<()> {
     let line = progress::Step::start(&step.name);
     let units = Units::find(session, step, options.retry).await?;

@@ -20,7 +20,7 @@ mod pace;
 mod plan;
 mod scenarios;
 mod steps;
-mod units;
+pub(crate) mod units;
 mod whole;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -64,6 +64,7 @@ pub async fn has_fingerprint(session: &Session, table: &str, fingerprint: &str) 
 ///
 /// # Errors
 /// Fails when the work does; the table then stays.
+#[tracing::instrument(name = "step", skip_all, fields(step = step.name))]
 pub async fn perform<F>(
     session: &Session,
     step: &Declared,

@@ -1,5 +1,6 @@
 //! Integration tests: one binary, a file a subject.
 #![expect(
+    clippy::expect_used,
     clippy::unwrap_used,
     clippy::panic,
     reason = "a test that cannot go on has failed"
@@ -11,6 +12,7 @@ mod distill;
 mod export;
 mod hostile;
 mod import;
+mod jobs;
 mod project;
 mod prompts;
 mod reference;
