@@ -241,14 +241,11 @@ impl Lake {
 
     /// The table in its newest state; none when it has not been made.
     pub(super) async fn newest(&self, table: &str) -> Result<Option<DeltaTable>> {
-        let mut opened = self.opened.lock().await;
-        let mut known = match opened.get(table) {
-            Some(known) => known.clone(),
-            None => self.handle(table),
-        };
+        let known = self.opened.lock().await.get(table).cloned();
+        let mut known = known.unwrap_or_else(|| self.handle(table));
         match known.update_state().await {
             Ok(()) => {
-                opened.insert(table.to_owned(), known.clone());
+                self.remember(table, known.clone()).await;
                 Ok(Some(known))
             }
             Err(DeltaTableError::NotATable(_)) => Ok(None),

@@ -9,10 +9,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use datafusion::arrow::array::RecordBatch;
+use datafusion::common::runtime::SpawnedTask;
 use datafusion::common::{JoinType, TableReference};
 use datafusion::prelude::col;
 use futures::StreamExt;
 use futures::stream::FuturesOrdered;
+use tracing::Instrument;
 use usermirror_udfs::llm::backend::Usage;
 
 use super::budget::Spent;
@@ -123,7 +125,6 @@ impl Work<'_> {
     /// were begun are always ended.
     async fn run(&mut self) -> Result<Option<Halt>> {
         self.line.expect(self.waiting.len() as u64);
-        let (session, step) = (self.session, self.step);
         let mut computing = FuturesOrdered::new();
         let mut begun = 0;
         let mut halt = None;
@@ -133,13 +134,13 @@ impl Work<'_> {
                 if halt.is_none() {
                     let chunk = self.take();
                     begun += chunk.len();
-                    computing.push_back(compute(session, step, chunk));
+                    computing.push_back(self.begin(chunk));
                 }
             }
             let Some(made) = computing.next().await else {
                 return Ok(halt);
             };
-            let made = made?;
+            let made = made.map_err(|e| Error::Failed(format!("a chunk broke off: {e}")))??;
             begun -= usize::try_from(made.units).unwrap_or_default();
             self.commit(made, begun).await?;
         }
@@ -159,6 +160,14 @@ impl Work<'_> {
         };
         let bound = self.options.budget.exceeded(&spent, more);
         bound.map(Halt::Budget)
+    }
+
+    /// Starts to compute `chunk`, on a task of its own: it goes on while another one is
+    /// committed, and ends when it is dropped.
+    fn begin(&self, chunk: Chunk) -> SpawnedTask<Result<Made>> {
+        let (session, step) = (self.session.clone(), self.step.clone());
+        let work = async move { compute(&session, &step, chunk).await };
+        SpawnedTask::spawn(work.in_current_span())
     }
 
     fn take(&mut self) -> Chunk {

@@ -84,8 +84,8 @@ fn a_full_disk_is_told_and_the_run_goes_on_when_there_is_room() {
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()
         .unwrap();
-    let (code, errors) = said(&full);
-    assert_eq!(code, Some(1), "{errors}");
+    let errors = String::from_utf8_lossy(&full.stderr);
+    assert_eq!(full.status.code(), Some(1), "{errors}");
     assert!(errors.contains("table decisions could not be written"), "{errors}");
     assert!(errors.contains("free space"), "{errors}");
     succeeded(&place.run(&[]).output().unwrap());
@@ -98,7 +98,7 @@ fn a_root_that_cannot_be_is_told() {
     let file = place.folder.path().join("file");
     std::fs::write(&file, "").unwrap();
     let root = file.join("lake").to_string_lossy().into_owned();
-    let (code, errors) = said(&place.output(&["--root", &root, "status"]));
+    let (code, errors) = said(&place.elsewhere(root).output(&["status"]));
     assert_ne!(code, Some(0));
     assert!(errors.contains("lake"), "{errors}");
 }
@@ -129,7 +129,8 @@ fn refusing_store() -> u16 {
 fn expired_credentials_are_told_and_never_shown() {
     let place = Place::local();
     let output = place
-        .command(&["--root", "s3://lake/x", "status"])
+        .elsewhere("s3://lake/x".to_owned())
+        .command(&["status"])
         .envs([
             ("AWS_ENDPOINT", format!("http://127.0.0.1:{}", refusing_store()).as_str()),
             ("AWS_ALLOW_HTTP", "true"),

@@ -61,6 +61,11 @@ impl Place {
         place
     }
 
+    /// The same place with root `root`.
+    pub fn elsewhere(self, root: String) -> Self {
+        Self { root, ..self }
+    }
+
     pub fn job(&self) -> PathBuf {
         self.folder.path().join("job.toml")
     }
