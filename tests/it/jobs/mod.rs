@@ -17,7 +17,11 @@ use tempfile::TempDir;
 pub const TABLES: [&str; 5] = ["scenarios", "decisions", "scores", "uncertainty", "preferences"];
 
 /// A small job: 24 scenarios, 4 decisions a model, commits of at most 6 units.
-pub const JOB: &str = "
+pub fn job() -> String {
+    JOB.replace("HOME", env!("CARGO_MANIFEST_DIR"))
+}
+
+const JOB: &str = "
 datasets = 'movielens'
 
 [parameters]
@@ -30,6 +34,10 @@ choices_max = 5
 
 [commit]
 units = 6
+
+[models]
+strong.location = 'HOME/models/strong'
+weak.location = 'HOME/models/weak'
 ";
 
 /// Where a job's tables are, and how its process is started.
@@ -54,7 +62,7 @@ impl Place {
             root,
             variables,
         };
-        std::fs::write(place.job(), JOB).unwrap();
+        std::fs::write(place.job(), job()).unwrap();
         let raw = place.folder.path().join("raw").to_string_lossy().into_owned();
         place.succeed(&["generate", "movielens", "--to", &raw, "--users", "60", "--seed", "7"]);
         place.succeed(&["ingest", "movielens", "--from", &raw]);
@@ -86,10 +94,8 @@ impl Place {
 
     /// The job's run, to be started.
     pub fn run(&self, more: &[&str]) -> Command {
-        let job = self.job();
         let mut command = self.command(&["run"]);
-        // A job file's paths are beside it; the demo models are not.
-        command.arg(job).args(["--strong", "models/strong", "--weak", "models/weak"]).args(more);
+        command.arg(self.job()).args(more);
         command
     }
 

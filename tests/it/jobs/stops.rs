@@ -43,9 +43,8 @@ fn a_budget_stops_before_it_is_overdrawn_and_a_larger_one_goes_on() {
 #[test]
 fn money_is_counted_at_the_prices_of_the_models() {
     let place = Place::local();
-    let prices = "\n[models.strong]\nlocation = 'x'\nprice_prompt = 1000\nprice_generated = 2000\n";
-    let job = format!("{}{prices}", super::JOB);
-    std::fs::write(place.job(), job).unwrap();
+    let prices = "strong.price_prompt = 1000\nstrong.price_generated = 2000\n";
+    std::fs::write(place.job(), super::job() + prices).unwrap();
     let (code, errors) = said(&place.run(&["--budget", "usd=3"]).output().unwrap());
     assert_eq!(code, Some(4), "{errors}");
     let paid = "SELECT sum(prompt_tokens) * 0.001 + sum(generated_tokens) * 0.002 FROM commits()";
@@ -170,7 +169,7 @@ fn a_step_of_the_users_own_is_a_file_of_sql() {
 SELECT scenario_id, avg(character_length(text)) AS mean FROM decisions GROUP BY scenario_id;
 ";
     std::fs::write(place.folder.path().join("lengths.sql"), own).unwrap();
-    let job = format!("steps = ['scenarios', 'decisions', 'lengths.sql']\n{}", super::JOB);
+    let job = format!("steps = ['scenarios', 'decisions', 'lengths.sql']\n{}", super::job());
     std::fs::write(place.job(), &job).unwrap();
     succeeded(&place.run(&[]).output().unwrap());
     assert_eq!(place.query("SELECT count(*), count(mean) FROM lengths"), "24,24");
