@@ -1,7 +1,9 @@
 //! `kill -9` anywhere: nothing is lost, nothing is there twice, little is paid for again.
 
 use std::io::Read;
+use std::path::PathBuf;
 use std::process::Child;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -46,8 +48,12 @@ fn torment(place: &Place, seed: u64, kills: usize, reach: Duration) -> Fate {
         let log = reader.join().unwrap();
         fate.calls += log.matches("answered").count();
         if done {
-            assert!(process.wait().unwrap().success(), "{log}");
-            return fate;
+            match process.wait().unwrap().code() {
+                Some(0) => return fate,
+                // The lease of the one that was killed has not run out yet.
+                Some(75) => std::thread::sleep(Duration::from_millis(500)),
+                _ => panic!("{log}"),
+            }
         }
     }
 }
@@ -81,17 +87,12 @@ async fn a_job_killed_fifty_times_on_a_folder_ends_with_the_same_rows() {
     while kills < 50 {
         let place = Place::local();
         let lake = place.folder.path().join("lake");
-        let over = AtomicBool::new(false);
-        let (fate, looks) = tokio::join!(
-            async {
-                let reach = Duration::from_millis(2500);
-                let fate = tokio::task::block_in_place(|| torment(&place, seed, 12, reach));
-                over.store(true, Ordering::Relaxed);
-                fate
-            },
-            watch(&lake, &over)
-        );
-        assert!(looks > 0);
+        let over = Arc::new(AtomicBool::new(false));
+        let watched = tokio::spawn(watch(lake, Arc::clone(&over)));
+        let reach = Duration::from_millis(2500);
+        let fate = tokio::task::block_in_place(|| torment(&place, seed, 12, reach));
+        over.store(true, Ordering::Relaxed);
+        assert!(watched.await.unwrap() > 0, "nobody looked");
         assert_same(&place.tables(), &expected, &format!("seed {seed}"));
         let most = calls + fate.kills * INTERVAL * CALLS_OF_A_UNIT;
         assert!(fate.calls <= most, "{} calls after {} kills", fate.calls, fate.kills);
@@ -101,10 +102,10 @@ async fn a_job_killed_fifty_times_on_a_folder_ends_with_the_same_rows() {
 }
 
 /// Reads the lake until it is `over`, and makes sure that no table is ever seen half made.
-async fn watch(lake: &std::path::Path, over: &AtomicBool) -> usize {
+async fn watch(lake: PathBuf, over: Arc<AtomicBool>) -> usize {
     let mut looks = 0;
     while !over.load(Ordering::Relaxed) {
-        let session = session(lake).await;
+        let session = session(&lake).await;
         for (table, of_a_unit) in [("decisions", "4"), ("scores", "4")] {
             if session.ctx.table(table).await.is_err() {
                 continue;
