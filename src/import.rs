@@ -97,7 +97,10 @@ pub struct Imported {
 /// belong together do not match; the lake's tables then stay as they were.
 pub async fn import(session: &Session, form: Form, from: &Path) -> Result<Imported> {
     let holder = Holder::this(&session.run, &format!("import {}", form.name()));
-    session.lake.writing(holder, async || read(session, form, from).await).await
+    session
+        .lake
+        .writing(holder, async || read(session, form, from).await)
+        .await
 }
 
 async fn read(session: &Session, form: Form, from: &Path) -> Result<Imported> {
@@ -227,7 +230,10 @@ impl Table {
             rows,
             ..Stamp::default()
         };
-        session.lake.replace(&self.name, self.rows.clone(), stamp).await?;
+        session
+            .lake
+            .replace(&self.name, self.rows.clone(), stamp)
+            .await?;
         let entry = ledger::Entry {
             step: name,
             output: self.name.clone(),

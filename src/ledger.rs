@@ -83,7 +83,10 @@ fn row(session: &Session, entry: &Entry) -> Result<RecordBatch> {
     let batch = RecordBatch::try_new(
         Arc::new(schema),
         vec![
-            Arc::new(TimestampMicrosecondArray::from(vec![chrono::Utc::now().timestamp_micros()]).with_timezone("UTC")),
+            Arc::new(
+                TimestampMicrosecondArray::from(vec![chrono::Utc::now().timestamp_micros()])
+                    .with_timezone("UTC"),
+            ),
             one(session.run.to_string()),
             one(entry.step.clone()),
             one(entry.output.clone()),

@@ -59,11 +59,11 @@ struct Explained {
 
 impl Explained {
     async fn read(&self, ctx: &SessionContext) -> crate::error::Result<Vec<RecordBatch>> {
-        self.enter_dataset(ctx).await?;
+        let dataset = self.enter_dataset(ctx).await?;
         let id = ScalarValue::from(self.scenario_id.as_str());
         let mut found = vec![];
         for script in self.scripts.folder(FOLDER)? {
-            if !self.has_inputs(&script.inputs()).await? {
+            if !self.has_inputs(&script.inputs(), &dataset).await? {
                 continue;
             }
             let rows = ctx.sql(&script.text).await?;
@@ -75,28 +75,38 @@ impl Explained {
         Ok(found)
     }
 
-    /// Makes the scenario's dataset the schema of unqualified tables.
-    async fn enter_dataset(&self, ctx: &SessionContext) -> crate::error::Result<()> {
+    /// Makes the scenario's dataset the schema of unqualified tables, and returns it.
+    async fn enter_dataset(&self, ctx: &SessionContext) -> crate::error::Result<String> {
         let rows = ctx
             .table("public.scenarios")
             .await?
             .filter(col("scenario_id").eq(lit(self.scenario_id.as_str())))?
             .select(vec![col("dataset")])?;
         let found = texts(rows).await?;
-        let dataset = found.first().and_then(|row| row.first());
+        let dataset = found.into_iter().flatten().next();
         let dataset = dataset.ok_or_else(|| {
             exec_datafusion_err!("there is no scenario '{}' in scenarios", self.scenario_id)
         })?;
         let state = ctx.state_ref();
         let mut state = state.write();
-        state.config_mut().options_mut().catalog.default_schema.clone_from(dataset);
+        state
+            .config_mut()
+            .options_mut()
+            .catalog
+            .default_schema
+            .clone_from(&dataset);
         drop(state);
-        self.lake.create_schema(ctx, dataset)
+        self.lake.create_schema(ctx, &dataset)?;
+        Ok(dataset)
     }
 
-    async fn has_inputs(&self, inputs: &[&str]) -> crate::error::Result<bool> {
+    async fn has_inputs(&self, inputs: &[&str], dataset: &str) -> crate::error::Result<bool> {
         for input in inputs {
-            if !self.lake.contains(&TableReference::from(*input)).await? {
+            let table = match input.contains('.') {
+                true => TableReference::from(*input),
+                false => TableReference::partial(dataset, *input),
+            };
+            if !self.lake.contains(&table).await? {
                 return Ok(false);
             }
         }

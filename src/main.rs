@@ -42,7 +42,9 @@ async fn leave(stop: Stop, is_run: bool) {
     if is_run {
         either(&mut interrupt, &mut terminate).await;
         stop.ask();
-        eprintln!("stopping: what is in hand is finished and committed; once more to leave at once");
+        eprintln!(
+            "stopping: what is in hand is finished and committed; once more to leave at once"
+        );
     }
     either(&mut interrupt, &mut terminate).await;
 }

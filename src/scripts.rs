@@ -40,7 +40,8 @@ impl Script {
     pub fn read(path: &Path) -> Result<Self> {
         Ok(Self {
             path: path.display().to_string(),
-            text: std::fs::read_to_string(path).map_err(|e| Error::file(path, e))?,
+            text: std::fs::read_to_string(path)
+                .map_err(|e| Error::Usage(format!("{}: {e}", path.display())))?,
         })
     }
 

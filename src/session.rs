@@ -175,7 +175,9 @@ impl Session {
     /// The `model.*` settings that decisions depend on, as one text.
     pub fn sampling_settings(&self) -> String {
         let settings = self.model_settings().into_iter();
-        let settings: Vec<_> = settings.map(|(key, value)| format!("{key}={value}")).collect();
+        let settings: Vec<_> = settings
+            .map(|(key, value)| format!("{key}={value}"))
+            .collect();
         settings.join(" ")
     }
 

@@ -89,8 +89,18 @@ impl Settings {
             settings.set(name, value, Origin::Default);
         }
         for model in ["strong", "weak"] {
+            for about in MODEL {
+                settings.set(&format!("models.{model}.{about}"), "", Origin::Default);
+            }
             let location = format!("models/{model}");
-            settings.set(&format!("models.{model}.location"), &location, Origin::Default);
+            settings.set(
+                &format!("models.{model}.location"),
+                &location,
+                Origin::Default,
+            );
+        }
+        for name in SAMPLING {
+            settings.set(&format!("sampling.{name}"), "", Origin::Default);
         }
         for (name, value) in Parameters::default().values() {
             settings.set(&format!("parameters.{name}"), &value, Origin::Default);
@@ -221,8 +231,8 @@ impl Settings {
 
     /// Takes the values of a job file.
     fn read(&mut self, job: &Path) -> Result<()> {
-        let text = std::fs::read_to_string(job).map_err(|e| Error::file(job, e))?;
         let wrong = |what: String| Error::Usage(format!("{}: {what}", job.display()));
+        let text = std::fs::read_to_string(job).map_err(|e| wrong(e.to_string()))?;
         let table: toml::Table = toml::from_str(&text).map_err(|e| wrong(e.to_string()))?;
         let mut found = vec![];
         flatten("", &toml::Value::Table(table), &mut found);
@@ -243,7 +253,6 @@ impl Settings {
         let parts: Vec<_> = name.split('.').collect();
         match parts.as_slice() {
             ["models", _, key] => MODEL.contains(key),
-            ["sampling", key] => SAMPLING.contains(key),
             _ => self.0.contains_key(name),
         }
     }
@@ -263,7 +272,9 @@ fn flatten(name: &str, value: &toml::Value, found: &mut Vec<(String, String)>) {
         }
         toml::Value::Array(items) => {
             let mut inside = vec![];
-            items.iter().for_each(|item| flatten(name, item, &mut inside));
+            items
+                .iter()
+                .for_each(|item| flatten(name, item, &mut inside));
             let items: Vec<_> = inside.into_iter().map(|(_, item)| item).collect();
             found.push((name.to_owned(), items.join(",")));
         }

@@ -99,7 +99,10 @@ fn filter(otherwise: &str) -> EnvFilter {
 }
 
 fn traces() -> Result<Option<SdkTracerProvider>> {
-    let wanted = ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"];
+    let wanted = [
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+    ];
     if !wanted.iter().any(|name| std::env::var_os(name).is_some()) {
         return Ok(None);
     }
@@ -133,7 +136,9 @@ fn recorder(
     let Some(file) = file else {
         return Ok(None);
     };
-    let handle = PrometheusBuilder::new().install_recorder().map_err(failed)?;
+    let handle = PrometheusBuilder::new()
+        .install_recorder()
+        .map_err(failed)?;
     Ok(Some((handle, file.to_owned())))
 }
 

@@ -1,6 +1,6 @@
 -- Steps: what each has committed, how fast, and when it will be done at that speed.
 WITH stamped AS (
-    SELECT *, row_number() OVER (PARTITION BY step ORDER BY committed_at DESC) AS age
+    SELECT *, row_number() OVER (PARTITION BY step, "table" ORDER BY committed_at DESC) AS age
     FROM commits()
     WHERE step IS NOT NULL
 ),

@@ -24,7 +24,10 @@ impl Arguments {
         let settings = global.settings(None, vec![])?;
         let all: Vec<_> = settings.all().collect();
         let width = |text: fn(&(&str, &str)) -> usize| {
-            all.iter().map(|(name, value, _)| text(&(name, value))).max().unwrap_or(0)
+            all.iter()
+                .map(|(name, value, _)| text(&(name, value)))
+                .max()
+                .unwrap_or(0)
         };
         let (names, values) = (width(|row| row.0.len()), width(|row| row.1.chars().count()));
         for (name, value, origin) in &all {

@@ -28,7 +28,9 @@ impl Arguments {
         let lake = &session.lake;
         let retention = Duration::from_secs(self.keep_hours * 3600);
         let holder = Holder::this(&session.run, "maintain");
-        let done = lake.writing(holder, async || lake.maintain(retention).await).await?;
+        let done = lake
+            .writing(holder, async || lake.maintain(retention).await)
+            .await?;
         for upkeep in done {
             println!(
                 "{:<24} {} files made {}, {} removed",

@@ -107,7 +107,10 @@ pub async fn session(settings: &Settings) -> Result<Session> {
     let session = Session::open(lake, scripts, parameters, opener).await?;
     let sampling = settings.below("sampling").into_iter();
     for (name, value) in sampling.chain(seed.iter().map(|seed| ("seed", seed.as_str()))) {
-        let change = session.ctx.sql(&format!("SET model.{name} = '{value}'")).await;
+        let change = session
+            .ctx
+            .sql(&format!("SET model.{name} = '{value}'"))
+            .await;
         change.map_err(|e| Error::Usage(e.strip_backtrace()))?;
     }
     Ok(session)
@@ -127,7 +130,9 @@ pub async fn open_model(session: &Session, settings: &Settings, name: &str) -> R
             "a step asks the model {name}, and no setting models.{name}.location says where it is"
         ))
     })?;
-    options.entry("device").or_insert(settings.get("device").unwrap_or("auto"));
+    options
+        .entry("device")
+        .or_insert(settings.get("device").unwrap_or("auto"));
     session.open_model(name, location, &options).await
 }
 

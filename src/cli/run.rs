@@ -134,7 +134,10 @@ impl Arguments {
         for step in settings.list("steps") {
             work.push(step.parse::<Work>()?);
         }
-        let datasets = settings.list("datasets").into_iter().map(|name| name.parse());
+        let datasets = settings
+            .list("datasets")
+            .into_iter()
+            .map(|name| name.parse());
         let plan = Plan {
             datasets: datasets.collect::<Result<_>>()?,
             work: cut(work, self.from, self.until)?,

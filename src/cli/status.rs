@@ -21,10 +21,18 @@ impl Arguments {
     pub(super) async fn execute(self, global: &Global) -> Result<u8> {
         let session = global.session().await?;
         match session.lake.holder().await? {
-            Some(holder) => println!(
-                "run {} writes: `{}`, process {} on {}, since {}",
-                holder.run, holder.what, holder.pid, holder.host, holder.since
-            ),
+            Some((holder, age)) => {
+                let heard = age.map(|age| format!(", last heard of {} s ago", age.as_secs()));
+                println!(
+                    "run {} writes: `{}`, process {} on {}, since {}{}",
+                    holder.run,
+                    holder.what,
+                    holder.pid,
+                    holder.host,
+                    holder.since,
+                    heard.unwrap_or_default()
+                );
+            }
             None => println!("no run writes to {}", session.lake.location()),
         }
         for script in session.scripts.folder("sql/status")? {

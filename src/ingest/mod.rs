@@ -78,7 +78,10 @@ pub async fn ingest(session: &Session, source: &Source) -> Result<Outcome> {
         )));
     }
     let holder = Holder::this(&session.run, &format!("ingest {dataset}"));
-    session.lake.writing(holder, async || read(session, source).await).await
+    session
+        .lake
+        .writing(holder, async || read(session, source).await)
+        .await
 }
 
 async fn read(session: &Session, source: &Source) -> Result<Outcome> {

@@ -13,8 +13,8 @@ use datafusion::parquet::basic::{Compression, ZstdLevel};
 use datafusion::parquet::file::properties::WriterProperties;
 use datafusion::prelude::SessionConfig;
 use deltalake_core::delta_datafusion::planner::DeltaPlanner;
-use deltalake_core::kernel::transaction::CommitProperties;
 use deltalake_core::kernel::CommitInfo;
+use deltalake_core::kernel::transaction::CommitProperties;
 use deltalake_core::logstore::{StorageConfig, default_logstore};
 use deltalake_core::operations::write::SchemaMode;
 use deltalake_core::protocol::SaveMode;
@@ -125,7 +125,8 @@ impl Lake {
         batches: Vec<RecordBatch>,
         stamp: Stamp,
     ) -> Result<()> {
-        self.commit(table, SaveMode::Overwrite, batches, stamp).await
+        self.commit(table, SaveMode::Overwrite, batches, stamp)
+            .await
     }
 
     /// Adds `batches` to pipeline table `table`, which is made if missing, in one commit.

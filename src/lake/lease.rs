@@ -114,24 +114,30 @@ impl Lake {
     /// # Errors
     /// [`Error::Busy`] when it could not be renewed in time.
     pub(super) async fn check_lease(&self) -> Result<()> {
-        self.lease.read().await.as_ref().map_or(Ok(()), Lease::check)
+        self.lease
+            .read()
+            .await
+            .as_ref()
+            .map_or(Ok(()), Lease::check)
     }
 
-    /// Who holds the lease now, as far as the root tells.
+    /// Who holds the lease now, as far as the root tells, and on S3 how long ago it was
+    /// last renewed: a holder that was killed is seen until another takes over.
     ///
     /// # Errors
     /// Fails when the root cannot be read.
-    pub async fn holder(&self) -> Result<Option<Holder>> {
+    pub async fn holder(&self) -> Result<Option<(Holder, Option<Duration>)>> {
         if self.root.is_folder() {
-            return Ok(match OpenOptions::new().read(true).open(self.lock_file()) {
+            let holder = match OpenOptions::new().read(true).open(self.lock_file()) {
                 Ok(file) if file.try_lock_shared().is_err() => read_holder(file),
                 _ => None,
-            });
+            };
+            return Ok(holder.map(|holder| (holder, None)));
         }
-        match self.root.store.get(&self.lease_path()).await {
-            Ok(found) => Ok(serde_json::from_slice(&found.bytes().await?).ok()),
-            Err(object_store::Error::NotFound { .. }) => Ok(None),
-            Err(error) => Err(error.into()),
+        match look(&self.root.store, &self.lease_path()).await {
+            Ok((holder, _, age)) => Ok(Some((holder, age))),
+            Err(Error::Storage(object_store::Error::NotFound { .. })) => Ok(None),
+            Err(error) => Err(error),
         }
     }
 
@@ -177,7 +183,13 @@ impl Lake {
             renewed: Instant::now(),
             lost: false,
         }));
-        let beat = beat(Arc::clone(&store), path.clone(), holder, term, Arc::clone(&state));
+        let beat = beat(
+            Arc::clone(&store),
+            path.clone(),
+            holder,
+            term,
+            Arc::clone(&state),
+        );
         Ok(Lease(Kind::Bucket(Beating {
             task: tokio::spawn(beat),
             state,
@@ -253,7 +265,11 @@ impl Lease {
         let Kind::Bucket(beating) = self.0 else {
             return;
         };
-        let lost = beating.state.lock().unwrap_or_else(PoisonError::into_inner).lost;
+        let lost = beating
+            .state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .lost;
         beating.task.abort();
         if !lost {
             // Left behind it would only make the next run wait.
@@ -271,7 +287,9 @@ impl Drop for Beating {
 fn term() -> Result<Duration> {
     let seconds = match std::env::var("USERMIRROR_LEASE_SECONDS") {
         Ok(text) => text.parse().map_err(|_| {
-            Error::Usage(format!("USERMIRROR_LEASE_SECONDS={text}: not a number of seconds"))
+            Error::Usage(format!(
+                "USERMIRROR_LEASE_SECONDS={text}: not a number of seconds"
+            ))
         })?,
         Err(_) => TERM,
     };
@@ -298,19 +316,19 @@ async fn beat(
                 state.version = version;
                 state.renewed = begun;
             }
-            Err(object_store::Error::Precondition { .. } | object_store::Error::NotFound { .. }) => {
-                match look(&store, &path).await {
-                    Ok((found, version, _)) if found.run == holder.run => {
-                        let mut state = lock();
-                        state.version = version;
-                        state.renewed = begun;
-                    }
-                    _ => {
-                        lock().lost = true;
-                        return;
-                    }
+            Err(
+                object_store::Error::Precondition { .. } | object_store::Error::NotFound { .. },
+            ) => match look(&store, &path).await {
+                Ok((found, version, _)) if found.run == holder.run => {
+                    let mut state = lock();
+                    state.version = version;
+                    state.renewed = begun;
                 }
-            }
+                _ => {
+                    lock().lost = true;
+                    return;
+                }
+            },
             // The next beat may get through before the term ends.
             Err(error) => tracing::warn!(%error, "the lease could not be renewed"),
         }

@@ -54,7 +54,11 @@ pub async fn open(
 ///
 /// # Errors
 /// Fails when the stream or the storage fails; the old file then stays.
-pub async fn write(root: &Root, path: &Path, stream: &mut SendableRecordBatchStream) -> Result<u64> {
+pub async fn write(
+    root: &Root,
+    path: &Path,
+    stream: &mut SendableRecordBatchStream,
+) -> Result<u64> {
     let mut upload = BufWriter::new(std::sync::Arc::clone(&root.store), path.clone());
     let properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::default()))

@@ -29,15 +29,18 @@ pub fn plain(batch: &RecordBatch) -> Result<RecordBatch> {
     let columns = columns
         .map(|(column, field)| cast_with_options(column, field.data_type(), &EXACT))
         .collect::<Result<Vec<_>, _>>();
-    let plain = columns.and_then(|columns| {
-        RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
-    });
+    let plain =
+        columns.and_then(|columns| RecordBatch::try_new(Arc::new(Schema::new(fields)), columns));
     Ok(plain.map_err(DataFusionError::from)?)
 }
 
 /// Every column may be null: whether a query can tell that it is not differs by its plan.
 fn plain_field(field: &FieldRef) -> FieldRef {
-    Arc::new(Field::new(field.name(), plain_type(field.data_type()), true))
+    Arc::new(Field::new(
+        field.name(),
+        plain_type(field.data_type()),
+        true,
+    ))
 }
 
 fn plain_type(kind: &DataType) -> DataType {

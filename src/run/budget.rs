@@ -22,7 +22,8 @@ impl Price {
     /// What `usage` costs in dollars. Cached tokens count as prompt.
     pub fn of(&self, usage: &Usage) -> f64 {
         let million = |tokens: usize| tokens as f64 / 1e6;
-        self.prompt * million(usage.prompt_tokens) + self.generated * million(usage.generated_tokens)
+        self.prompt * million(usage.prompt_tokens)
+            + self.generated * million(usage.generated_tokens)
     }
 }
 
@@ -82,7 +83,11 @@ impl Spent {
         started: Instant,
     ) -> Self {
         let tokens = |usage: &Usage| usage.prompt_tokens + usage.generated_tokens;
-        let cost = |(model, usage)| prices.get(model).map_or(0.0, |price: &Price| price.of(usage));
+        let cost = |(model, usage)| {
+            prices
+                .get(model)
+                .map_or(0.0, |price: &Price| price.of(usage))
+        };
         Self {
             tokens: usage.values().map(tokens).sum::<usize>() as f64,
             usd: usage.iter().map(cost).sum(),
@@ -133,6 +138,11 @@ mod tests {
         let spent = Spent::of(&usage, &prices, Instant::now());
         assert!((spent.usd - 1.9).abs() < 1e-9);
         assert_eq!(budget.exceeded(&spent, 0.0), None);
-        assert!(budget.exceeded(&spent, 0.2).unwrap().starts_with("tokens=1000"));
+        assert!(
+            budget
+                .exceeded(&spent, 0.2)
+                .unwrap()
+                .starts_with("tokens=1000")
+        );
     }
 }

@@ -45,8 +45,14 @@ pub async fn compute(session: &Session, step: &Declared, chunk: Chunk) -> Result
     for script in &step.scripts {
         rows = script.run(&session.ctx).await?;
     }
-    let rows = rows
-        .ok_or_else(|| Error::Failed(format!("the step {} ends without a query", step.name)))?;
+    let rows =
+        rows.ok_or_else(|| Error::Failed(format!("the step {} ends without a query", step.name)))?;
+    if rows.schema().has_column_with_unqualified_name(FINGERPRINT) {
+        return Err(Error::Usage(format!(
+            "step {}: leave the column {FINGERPRINT} out of the query; the run adds it",
+            step.name
+        )));
+    }
     let mut answered = HashSet::new();
     let mut made = Made {
         batches: vec![],
@@ -59,7 +65,8 @@ pub async fn compute(session: &Session, step: &Declared, chunk: Chunk) -> Result
             made.errors += (errors.len() - errors.null_count()) as u64;
         }
         made.rows += batch.num_rows() as u64;
-        made.batches.push(mark(step, &batch, &chunk, &mut answered)?);
+        made.batches
+            .push(mark(step, &batch, &chunk, &mut answered)?);
     }
     if let Some(key) = chunk.keys().find(|key| !answered.contains(*key)) {
         return Err(Error::Failed(format!(
@@ -89,7 +96,10 @@ async fn narrow(session: &Session, step: &Declared, input: &str, chunk: &Chunk) 
     let wanted: BTreeSet<Key> = chunk.keys().map(part).collect();
     let names: Vec<_> = places.iter().map(|place| format!("unit_{place}")).collect();
     let names: Vec<_> = names.iter().map(String::as_str).collect();
-    let keys: Vec<_> = places.iter().map(|&place| step.key[place].as_str()).collect();
+    let keys: Vec<_> = places
+        .iter()
+        .map(|&place| step.key[place].as_str())
+        .collect();
 
     // A range first: it lets whole files and row groups be skipped.
     let lowest = wanted.iter().map(|key| &key[0]).min();
@@ -97,7 +107,11 @@ async fn narrow(session: &Session, step: &Declared, input: &str, chunk: &Chunk) 
     let mut rows = table;
     if let (Some(lowest), Some(highest)) = (lowest, highest) {
         let column = col(format!("\"{}\"", step.key[first]));
-        let column = match rows.schema().field_with_unqualified_name(&step.key[first])?.data_type() {
+        let column = match rows
+            .schema()
+            .field_with_unqualified_name(&step.key[first])?
+            .data_type()
+        {
             DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8 => column,
             _ => cast_expr(column, DataType::Utf8),
         };
@@ -116,7 +130,9 @@ pub fn relation(names: &[&str], keys: &BTreeSet<Key>) -> Result<RecordBatch> {
         let cells = keys.iter().map(|key| Some(key[place].as_str()));
         Arc::new(cells.collect::<StringArray>()) as ArrayRef
     });
-    let fields = names.iter().map(|name| Field::new(*name, DataType::Utf8, false));
+    let fields = names
+        .iter()
+        .map(|name| Field::new(*name, DataType::Utf8, false));
     let schema = Schema::new(fields.collect::<Vec<_>>());
     let batch = RecordBatch::try_new(Arc::new(schema), columns.collect());
     Ok(batch.map_err(DataFusionError::from)?)
@@ -131,7 +147,10 @@ fn mark(
 ) -> Result<RecordBatch> {
     let column = |name: &str| -> Result<ArrayRef> {
         let found = batch.column_by_name(name).ok_or_else(|| {
-            Error::Failed(format!("step {}: its query lacks the column {name}", step.name))
+            Error::Failed(format!(
+                "step {}: its query lacks the column {name}",
+                step.name
+            ))
         })?;
         Ok(cast(found, &DataType::Utf8).map_err(DataFusionError::from)?)
     };

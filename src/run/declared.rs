@@ -81,7 +81,9 @@ impl Declared {
             ));
         }
         if !step.key.is_empty() && step.inputs.is_empty() {
-            return Err(wrong("a step with a key needs `-- inputs:`, the first of which has it"));
+            return Err(wrong(
+                "a step with a key needs `-- inputs:`, the first of which has it",
+            ));
         }
         step.name = match last.stem() {
             stem if stem == step.output => stem.to_owned(),
@@ -93,5 +95,8 @@ impl Declared {
 }
 
 fn list(value: &str) -> Vec<String> {
-    value.split(',').map(|item| item.trim().to_owned()).collect()
+    value
+        .split(',')
+        .map(|item| item.trim().to_owned())
+        .collect()
 }

@@ -69,7 +69,10 @@ impl Estimate {
         let priced = !prices.is_empty() && (known || step.models.is_empty());
         let usd = priced.then(|| {
             let prompts: f64 = prices.iter().map(|(price, usage)| price.of(usage)).sum();
-            let written = prices.iter().map(|(price, _)| price.generated).fold(0.0, f64::max);
+            let written = prices
+                .iter()
+                .map(|(price, _)| price.generated)
+                .fold(0.0, f64::max);
             prompts * scale + written * generated.map_or(0.0, |(tokens, _)| tokens) / 1e6
         });
         Ok(Self {
@@ -104,7 +107,10 @@ impl Estimate {
             )),
             None => parts.push("new tokens and time known after the first commit".to_owned()),
         }
-        parts.extend(self.time.map(|time| format!("about {}", HumanDuration(time))));
+        parts.extend(
+            self.time
+                .map(|time| format!("about {}", HumanDuration(time))),
+        );
         parts.extend(self.usd.map(|usd| format!("about ${usd:.2}")));
         parts.join(", ")
     }
@@ -131,7 +137,9 @@ pub async fn tell(
 fn sample(missing: &Chunk) -> Chunk {
     let stride = missing.len().div_ceil(SAMPLE).max(1);
     let sampled = missing.iter().step_by(stride);
-    sampled.map(|(key, print)| (key.clone(), print.clone())).collect()
+    sampled
+        .map(|(key, print)| (key.clone(), print.clone()))
+        .collect()
 }
 
 /// What the commits of the step, as it is now, added up to.
@@ -139,7 +147,10 @@ async fn past(session: &Session, step: &Declared) -> Result<Stamp> {
     let fingerprint = identity::of_step(session, step)?;
     let mut total = Stamp::default();
     for commit in session.lake.commits(&step.output, None).await? {
-        if let Some(stamp) = commit.stamp.filter(|stamp| stamp.fingerprint == fingerprint) {
+        if let Some(stamp) = commit
+            .stamp
+            .filter(|stamp| stamp.fingerprint == fingerprint)
+        {
             total.add(&stamp);
         }
     }

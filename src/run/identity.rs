@@ -41,7 +41,10 @@ pub async fn of_table(
     step: &Declared,
     inputs: &[TableReference],
 ) -> Result<String> {
-    let mut parts = vec![env!("CARGO_PKG_VERSION").to_owned(), of_step(session, step)?];
+    let mut parts = vec![
+        env!("CARGO_PKG_VERSION").to_owned(),
+        of_step(session, step)?,
+    ];
     for input in inputs {
         parts.push(session.lake.version(input).await?);
     }

@@ -198,12 +198,14 @@ impl Work<'_> {
             ..Stamp::default()
         };
         let lake = &self.session.lake;
-        lake.append(&self.step.output, made.batches, stamp.clone()).await?;
+        lake.append(&self.step.output, made.batches, stamp.clone())
+            .await?;
         progress::committed(&self.session.run, &stamp);
         self.total.add(&stamp);
         self.usage = usage;
         self.committed = Instant::now();
-        self.pace.committed(usize::try_from(stamp.units).unwrap_or_default());
+        self.pace
+            .committed(usize::try_from(stamp.units).unwrap_or_default());
         self.line.advance(stamp.units);
         Ok(())
     }
@@ -212,7 +214,9 @@ impl Work<'_> {
 /// Takes the units out of the output that the step would not make now.
 async fn drop_stale(session: &Session, step: &Declared, units: &Units) -> Result<()> {
     let output = TableReference::from(step.output.as_str());
-    let names: Vec<_> = (0..=step.key.len()).map(|place| format!("stale_{place}")).collect();
+    let names: Vec<_> = (0..=step.key.len())
+        .map(|place| format!("stale_{place}"))
+        .collect();
     let names: Vec<_> = names.iter().map(String::as_str).collect();
     let columns = step.key.iter().map(String::as_str).chain([FINGERPRINT]);
     let columns: Vec<_> = columns.collect();
@@ -220,7 +224,9 @@ async fn drop_stale(session: &Session, step: &Declared, units: &Units) -> Result
         key.push(fingerprint);
         key
     });
-    let stale = session.ctx.read_batch(relation(&names, &pairs.collect())?)?;
+    let stale = session
+        .ctx
+        .read_batch(relation(&names, &pairs.collect())?)?;
     let order = columns.iter().map(|column| col(*column).sort(true, true));
     let kept = session
         .ctx

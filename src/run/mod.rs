@@ -150,7 +150,9 @@ async fn foresee(session: &Session, step: &Declared, options: &Options) -> Resul
     if step.key.is_empty() {
         let current = whole::is_current(session, step).await?;
         let state = if current { "up to date" } else { "to be made" };
-        return Ok(format!("{state}, unless a step before it changes its inputs"));
+        return Ok(format!(
+            "{state}, unless a step before it changes its inputs"
+        ));
     }
     let units = Units::find(session, step, options.retry).await?;
     let mut state = format!("{} done", units.done);

@@ -88,6 +88,13 @@ mod tests {
         assert_eq!(pace.next(), 16);
         pace.committed(1000);
         assert_eq!(pace.next(), 50);
-        assert_eq!(Pace::new(Interval { units: 1, ..interval }).next(), 1);
+        assert_eq!(
+            Pace::new(Interval {
+                units: 1,
+                ..interval
+            })
+            .next(),
+            1
+        );
     }
 }

@@ -127,12 +127,17 @@ async fn made(session: &Session, step: &Declared) -> Result<Vec<(Key, String, bo
         *units.entry((row, fingerprint)).or_default() |= failed;
     }
     let units = units.into_iter();
-    Ok(units.map(|((key, print), failed)| (key, print, failed)).collect())
+    Ok(units
+        .map(|((key, print), failed)| (key, print, failed))
+        .collect())
 }
 
 /// The distinct rows of `columns`, in order.
 fn distinct(table: DataFrame, columns: &[String]) -> Result<DataFrame> {
-    let columns: Vec<_> = columns.iter().map(|name| col(format!("\"{name}\""))).collect();
+    let columns: Vec<_> = columns
+        .iter()
+        .map(|name| col(format!("\"{name}\"")))
+        .collect();
     let order = columns.iter().map(|column| column.clone().sort(true, true));
     let order = order.collect();
     Ok(table.select(columns)?.distinct()?.sort(order)?)
@@ -142,16 +147,25 @@ fn distinct(table: DataFrame, columns: &[String]) -> Result<DataFrame> {
 pub async fn texts(rows: DataFrame) -> Result<Vec<Vec<String>>> {
     let mut texts = vec![];
     for batch in rows.collect().await? {
-        let columns = batch.columns().iter().map(|column| cast(column, &DataType::Utf8));
+        let columns = batch
+            .columns()
+            .iter()
+            .map(|column| cast(column, &DataType::Utf8));
         let columns = columns
             .collect::<Result<Vec<_>, _>>()
             .map_err(DataFusionError::from)?;
         for row in 0..batch.num_rows() {
             let cells = columns.iter().map(|column| column.as_string::<i32>());
-            texts.push(cells.map(|cells| match datafusion::arrow::array::Array::is_null(cells, row) {
-                true => String::new(),
-                false => cells.value(row).to_owned(),
-            }).collect());
+            texts.push(
+                cells
+                    .map(
+                        |cells| match datafusion::arrow::array::Array::is_null(cells, row) {
+                            true => String::new(),
+                            false => cells.value(row).to_owned(),
+                        },
+                    )
+                    .collect(),
+            );
         }
     }
     Ok(texts)

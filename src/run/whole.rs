@@ -27,9 +27,8 @@ pub async fn make(session: &Session, step: &Declared) -> Result<()> {
         for script in &step.scripts {
             rows = script.run(&session.ctx).await?;
         }
-        let rows = rows.ok_or_else(|| {
-            Error::Failed(format!("the step {} ends without a query", step.name))
-        })?;
+        let rows = rows
+            .ok_or_else(|| Error::Failed(format!("the step {} ends without a query", step.name)))?;
         let held = hold(&session, &step.output, rows).await?;
         if let Some(checks) = &step.checks {
             check(&session, checks).await?;

@@ -151,8 +151,13 @@ fn tables_do_not_depend_on_partitions_or_batches() {
             .status()
             .unwrap();
         assert!(status.success());
-        let rows =
-            tables.map(|table| answer(folder.path(), &format!("SELECT * FROM {table} ORDER BY 1, 2, 3"), "ndjson"));
+        let rows = tables.map(|table| {
+            answer(
+                folder.path(),
+                &format!("SELECT * FROM {table} ORDER BY 1, 2, 3"),
+                "ndjson",
+            )
+        });
         made.push(rows.map(String::into_bytes).to_vec());
     }
     for (i, table) in tables.iter().enumerate() {

@@ -252,7 +252,9 @@ async fn a_run_goes_on_from_given_tables_and_never_drops_imported_ones() {
     let folder = tempfile::tempdir().unwrap();
     let session = lake(&folder).await;
     let distill = plan(Step::Distill, Step::Distill);
-    let error = run(&session, &distill, &Options::default()).await.unwrap_err();
+    let error = run(&session, &distill, &Options::default())
+        .await
+        .unwrap_err();
     assert_eq!(error.exit_code(), 2);
     assert!(
         error
@@ -267,7 +269,10 @@ async fn a_run_goes_on_from_given_tables_and_never_drops_imported_ones() {
         .unwrap();
     run(&session, &distill, &Options::default()).await.unwrap();
     let anew = plan(Step::Scenarios, Step::Scenarios);
-    let error = run(&session, &anew, &Options::default()).await.unwrap_err().to_string();
+    let error = run(&session, &anew, &Options::default())
+        .await
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("holds imported scenarios"), "{error}");
     assert!(error.contains("by a later --from"), "{error}");
 
@@ -283,7 +288,10 @@ async fn a_run_goes_on_from_given_tables_and_never_drops_imported_ones() {
         copy(&folder.path().join(&place), &other.path().join(&place));
     }
     let theirs = lake(&other).await;
-    let error = run(&theirs, &distill, &Options::default()).await.unwrap_err().to_string();
+    let error = run(&theirs, &distill, &Options::default())
+        .await
+        .unwrap_err()
+        .to_string();
     assert!(
         error.contains("sql/checks/given/decisions.sql failed"),
         "{error}"
@@ -437,9 +445,13 @@ async fn an_imported_project_distills_to_the_golden_numbers() {
     import(&session, Form::Pipeline, folder.path())
         .await
         .unwrap();
-    run(&session, &plan(Step::Distill, Step::Distill), &Options::default())
-        .await
-        .unwrap();
+    run(
+        &session,
+        &plan(Step::Distill, Step::Distill),
+        &Options::default(),
+    )
+    .await
+    .unwrap();
 
     // Which decisions are accepted is our own draw, so a few other scenarios are explained.
     let apart = rows(

@@ -165,7 +165,10 @@ async fn every_known_defect_is_caught_by_its_check() {
         let scripts = Scripts::new(Some(home.path().to_owned()), None);
         let session = session_with(&folder.path().join("lake"), scripts).await;
         session.parameters.set("scenarios", "1500").unwrap();
-        let error = run(&session, &plan(), &Options::default()).await.unwrap_err().to_string();
+        let error = run(&session, &plan(), &Options::default())
+            .await
+            .unwrap_err()
+            .to_string();
         assert!(
             error.contains(check),
             "{check} did not notice {defect}: {error}"

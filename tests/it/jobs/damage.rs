@@ -44,7 +44,11 @@ fn a_damaged_file_spoils_its_own_table_only() {
     let footer = bytes.len() - 8;
     bytes[footer..].fill(0);
     std::fs::write(&file, bytes).unwrap();
-    assert_only_broken(&place, "movielens.items", &["movielens.items", "items.parquet", "ingest"]);
+    assert_only_broken(
+        &place,
+        "movielens.items",
+        &["movielens.items", "items.parquet", "ingest"],
+    );
 
     let file = &files(&lake.join("scores"), ".parquet")[0];
     let mut bytes = std::fs::read(file).unwrap();
@@ -61,11 +65,17 @@ fn a_cut_log_entry_is_told_with_the_way_to_mend_it() {
     let entry = &files(&log, ".json")[1];
     let text = std::fs::read(entry).unwrap();
     std::fs::write(entry, &text[..text.len() / 2]).unwrap();
-    assert_only_broken(&place, "scores", &["table scores cannot be read", "_delta_log", "copy"]);
+    assert_only_broken(
+        &place,
+        "scores",
+        &["table scores cannot be read", "_delta_log", "copy"],
+    );
     let (code, errors) = said(&place.run(&[]).output().unwrap());
     assert_eq!(code, Some(1), "{errors}");
     // Mended as told: the table is made anew, out of decisions that were kept.
-    let expected = std::fs::write(entry, &text).map(|()| place.tables()).unwrap();
+    let expected = std::fs::write(entry, &text)
+        .map(|()| place.tables())
+        .unwrap();
     std::fs::remove_dir_all(log.parent().unwrap()).unwrap();
     succeeded(&place.run(&[]).output().unwrap());
     assert_same(&place.tables(), &expected, "made anew");
@@ -86,7 +96,10 @@ fn a_full_disk_is_told_and_the_run_goes_on_when_there_is_room() {
         .unwrap();
     let errors = String::from_utf8_lossy(&full.stderr);
     assert_eq!(full.status.code(), Some(1), "{errors}");
-    assert!(errors.contains("table decisions could not be written"), "{errors}");
+    assert!(
+        errors.contains("table decisions could not be written"),
+        "{errors}"
+    );
     assert!(errors.contains("free space"), "{errors}");
     succeeded(&place.run(&[]).output().unwrap());
     assert_same(&place.tables(), &done().tables(), "after the disk was full");
@@ -132,7 +145,10 @@ fn expired_credentials_are_told_and_never_shown() {
         .elsewhere("s3://lake/x".to_owned())
         .command(&["status"])
         .envs([
-            ("AWS_ENDPOINT", format!("http://127.0.0.1:{}", refusing_store()).as_str()),
+            (
+                "AWS_ENDPOINT",
+                format!("http://127.0.0.1:{}", refusing_store()).as_str(),
+            ),
             ("AWS_ALLOW_HTTP", "true"),
             ("AWS_ACCESS_KEY_ID", "AKIATEST"),
             ("AWS_SECRET_ACCESS_KEY", "a-secret-of-the-test"),

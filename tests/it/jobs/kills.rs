@@ -28,11 +28,17 @@ struct Fate {
 fn torment(place: &Place, seed: u64, kills: usize, reach: Duration) -> Fate {
     let mut fate = Fate { kills: 0, calls: 0 };
     loop {
-        let mut process = place.run(&[]).env("RUST_LOG", "usermirror=debug").spawn().unwrap();
+        let mut process = place
+            .run(&[])
+            .env("RUST_LOG", "usermirror=debug")
+            .spawn()
+            .unwrap();
         let mut log = process.stderr.take().unwrap();
         let reader = std::thread::spawn(move || {
             let mut text = String::new();
-            log.read_to_string(&mut text).map(|_| text).unwrap_or_default()
+            log.read_to_string(&mut text)
+                .map(|_| text)
+                .unwrap_or_default()
         });
         let done = if fate.kills < kills {
             ended_before(&mut process, reach.mul_f64(draw(seed, fate.kills as u64)))
@@ -73,9 +79,15 @@ fn ended_before(process: &mut Child, time: Duration) -> bool {
 /// What an undisturbed run makes, and how many model calls it takes.
 fn undisturbed() -> (Vec<String>, usize) {
     let place = Place::local();
-    let output = place.run(&[]).env("RUST_LOG", "usermirror=debug").output().unwrap();
+    let output = place
+        .run(&[])
+        .env("RUST_LOG", "usermirror=debug")
+        .output()
+        .unwrap();
     succeeded(&output);
-    let calls = String::from_utf8_lossy(&output.stderr).matches("answered").count();
+    let calls = String::from_utf8_lossy(&output.stderr)
+        .matches("answered")
+        .count();
     assert_eq!(calls, 2 * 24 + 2 * 24 * CALLS_OF_A_UNIT);
     (place.tables(), calls)
 }
@@ -95,7 +107,12 @@ async fn a_job_killed_fifty_times_on_a_folder_ends_with_the_same_rows() {
         assert!(watched.await.unwrap() > 0, "nobody looked");
         assert_same(&place.tables(), &expected, &format!("seed {seed}"));
         let most = calls + fate.kills * INTERVAL * CALLS_OF_A_UNIT;
-        assert!(fate.calls <= most, "{} calls after {} kills", fate.calls, fate.kills);
+        assert!(
+            fate.calls <= most,
+            "{} calls after {} kills",
+            fate.calls,
+            fate.kills
+        );
         kills += fate.kills;
         seed += 1;
     }
@@ -110,15 +127,19 @@ async fn watch(lake: PathBuf, over: Arc<AtomicBool>) -> usize {
             if session.ctx.table(table).await.is_err() {
                 continue;
             }
-            let sql = format!(
-                "SELECT DISTINCT count(*) FROM {table} GROUP BY scenario_id, source"
-            );
+            let sql = format!("SELECT DISTINCT count(*) FROM {table} GROUP BY scenario_id, source");
             let counts = rows(&session, &sql).await;
-            assert!(counts.is_empty() || counts == [[of_a_unit]], "{table}: {counts:?}");
+            assert!(
+                counts.is_empty() || counts == [[of_a_unit]],
+                "{table}: {counts:?}"
+            );
             looks += 1;
         }
         if session.ctx.table("scenarios").await.is_ok() {
-            assert_eq!(rows(&session, "SELECT count(*) FROM scenarios").await, [["24"]]);
+            assert_eq!(
+                rows(&session, "SELECT count(*) FROM scenarios").await,
+                [["24"]]
+            );
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
@@ -129,10 +150,15 @@ async fn watch(lake: PathBuf, over: Arc<AtomicBool>) -> usize {
 fn a_job_killed_on_s3_ends_with_the_same_rows() {
     let (expected, calls) = undisturbed();
     let server = Server::start(&[]);
-    let place = server.place("killed");
+    let place = server.place("killed", "2");
     let fate = torment(&place, 99, 12, Duration::from_secs(5));
     assert!(fate.kills > 4, "only {} kills", fate.kills);
     assert_same(&place.tables(), &expected, "on S3");
     let most = calls + fate.kills * INTERVAL * CALLS_OF_A_UNIT;
-    assert!(fate.calls <= most, "{} calls after {} kills", fate.calls, fate.kills);
+    assert!(
+        fate.calls <= most,
+        "{} calls after {} kills",
+        fate.calls,
+        fate.kills
+    );
 }

@@ -2,6 +2,7 @@
 
 mod damage;
 mod kills;
+mod lineage;
 mod s3;
 mod server;
 mod stops;
@@ -14,7 +15,13 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 /// The tables that a job makes and that must not depend on how often it was interrupted.
-pub const TABLES: [&str; 5] = ["scenarios", "decisions", "scores", "uncertainty", "preferences"];
+pub const TABLES: [&str; 5] = [
+    "scenarios",
+    "decisions",
+    "scores",
+    "uncertainty",
+    "preferences",
+];
 
 /// A small job: 24 scenarios, 4 decisions a model, commits of at most 6 units.
 pub fn job() -> String {
@@ -63,8 +70,22 @@ impl Place {
             variables,
         };
         std::fs::write(place.job(), job()).unwrap();
-        let raw = place.folder.path().join("raw").to_string_lossy().into_owned();
-        place.succeed(&["generate", "movielens", "--to", &raw, "--users", "60", "--seed", "7"]);
+        let raw = place
+            .folder
+            .path()
+            .join("raw")
+            .to_string_lossy()
+            .into_owned();
+        place.succeed(&[
+            "generate",
+            "movielens",
+            "--to",
+            &raw,
+            "--users",
+            "60",
+            "--seed",
+            "7",
+        ]);
         place.succeed(&["ingest", "movielens", "--from", &raw]);
         place
     }
@@ -152,7 +173,10 @@ pub fn draw(seed: u64, number: u64) -> f64 {
 /// Asserts that two lists of tables are the same, by name.
 pub fn assert_same(found: &[String], expected: &[String], what: &str) {
     for (table, (found, expected)) in TABLES.iter().zip(found.iter().zip(expected)) {
-        assert!(found == expected, "{what}: {table} differs from an undisturbed run's");
+        assert!(
+            found == expected,
+            "{what}: {table} differs from an undisturbed run's"
+        );
     }
 }
 

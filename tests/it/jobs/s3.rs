@@ -8,7 +8,7 @@ fn a_job_on_s3_makes_what_it_makes_on_a_folder_and_a_second_run_does_nothing() {
     let local = Place::local();
     succeeded(&local.run(&[]).output().unwrap());
     let server = Server::start(&[]);
-    let place = server.place("a/lake");
+    let place = server.place("a/lake", "2");
     let first = place.run(&[]).output().unwrap();
     succeeded(&first);
     assert_same(&place.tables(), &local.tables(), "on S3");
@@ -29,9 +29,12 @@ fn a_job_on_s3_makes_what_it_makes_on_a_folder_and_a_second_run_does_nothing() {
 #[test]
 fn of_sixteen_runs_at_once_one_writes_and_the_others_say_so() {
     let server = Server::start(&[]);
-    let place = server.place("contended");
+    let place = server.place("contended", "10");
     let runs: Vec<_> = (0..16).map(|_| place.run(&[]).spawn().unwrap()).collect();
-    let ends: Vec<_> = runs.into_iter().map(|run| run.wait_with_output().unwrap()).collect();
+    let ends: Vec<_> = runs
+        .into_iter()
+        .map(|run| run.wait_with_output().unwrap())
+        .collect();
     let mut wrote = 0;
     for end in &ends {
         match said(end) {
@@ -52,11 +55,16 @@ fn of_sixteen_runs_at_once_one_writes_and_the_others_say_so() {
 fn a_faulty_store_loses_nothing_and_repeats_nothing() {
     let local = Place::local();
     succeeded(&local.run(&[]).output().unwrap());
-    let faults = ["--faults", "5", "--fault-share", "0.08", "--delay", "0.3"];
+    // Among them answers that come after the client has given up.
+    let faults = ["--faults", "5", "--fault-share", "0.08", "--delay", "5"];
     let server = Server::start(&faults);
-    let place = server.place("faulty");
+    let place = server.place("faulty", "60");
     succeeded(&place.run(&[]).output().unwrap());
     assert_same(&place.tables(), &local.tables(), "with faults");
     let marks = "SELECT count(*), sum(rows) FROM commits() WHERE \"table\" = 'decisions'";
-    assert!(place.query(marks).ends_with(",192"), "{}", place.query(marks));
+    assert!(
+        place.query(marks).ends_with(",192"),
+        "{}",
+        place.query(marks)
+    );
 }

@@ -25,13 +25,19 @@ impl Server {
             .spawn()
             .unwrap();
         let mut line = String::new();
-        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let port = line.trim().parse().expect("the S3 server did not start: make servers");
+        BufReader::new(process.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        let port = line
+            .trim()
+            .parse()
+            .expect("the S3 server did not start: make servers");
         Self { process, port }
     }
 
-    /// How to reach it, as everyone who uses S3 says it. Leases live for two seconds.
-    pub fn variables(&self) -> Vec<(String, String)> {
+    /// How to reach it, as everyone who uses S3 says it, with leases that live for `lease`
+    /// seconds.
+    fn variables(&self, lease: &str) -> Vec<(String, String)> {
         let endpoint = format!("http://127.0.0.1:{}", self.port);
         let variables = [
             ("AWS_ENDPOINT", endpoint.as_str()),
@@ -40,16 +46,18 @@ impl Server {
             ("AWS_SECRET_ACCESS_KEY", "a-secret-of-the-test"),
             ("AWS_REGION", "us-east-1"),
             ("AWS_EC2_METADATA_DISABLED", "true"),
-            ("USERMIRROR_LEASE_SECONDS", "2"),
+            ("AWS_TIMEOUT", "4s"),
+            ("USERMIRROR_LEASE_SECONDS", lease),
         ];
         let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
         variables.to_vec()
     }
 
-    /// A place below prefix `prefix` of its bucket, with a small ingested world.
-    pub fn place(&self, prefix: &str) -> Place {
+    /// A place below prefix `prefix` of its bucket, with a small ingested world; a lease
+    /// lives for `lease` seconds.
+    pub fn place(&self, prefix: &str, lease: &str) -> Place {
         let folder = tempfile::tempdir().unwrap();
-        Place::at(folder, format!("s3://lake/{prefix}"), self.variables())
+        Place::at(folder, format!("s3://lake/{prefix}"), self.variables(lease))
     }
 }
 

@@ -8,7 +8,9 @@ use super::{Place, SECOND, assert_same, said, succeeded};
 fn number_before(text: &str, word: &str) -> f64 {
     let before = text.split(word).next().unwrap().trim_end();
     let digits = before.rsplit(' ').next().unwrap().replace(',', "");
-    digits.parse().unwrap_or_else(|_| panic!("no number before {word} in {text}"))
+    digits
+        .parse()
+        .unwrap_or_else(|_| panic!("no number before {word} in {text}"))
 }
 
 #[test]
@@ -18,7 +20,10 @@ fn a_run_that_is_asked_to_stop_commits_and_leaves_and_the_next_goes_on() {
     let place = Place::local();
     let process = place.run(&[]).spawn().unwrap();
     std::thread::sleep(SECOND * 2);
-    let term = Command::new("kill").args(["-TERM", &process.id().to_string()]).status().unwrap();
+    let term = Command::new("kill")
+        .args(["-TERM", &process.id().to_string()])
+        .status()
+        .unwrap();
     assert!(term.success());
     let (code, errors) = said(&process.wait_with_output().unwrap());
     assert_eq!(code, Some(130), "{errors}");
@@ -55,20 +60,38 @@ fn money_is_counted_at_the_prices_of_the_models() {
 #[test]
 fn an_estimate_is_exact_in_prompts_and_close_in_new_tokens() {
     let place = Place::local();
-    let (_, first) = said(&place.run(&["--scenarios", "160", "--until", "scenarios"]).output().unwrap());
+    let (_, first) = said(
+        &place
+            .run(&["--scenarios", "160", "--until", "scenarios"])
+            .output()
+            .unwrap(),
+    );
     assert!(first.contains("scenarios"), "{first}");
     // What 100 scenarios take tells what the other 60 will.
-    let (_, some) = said(&place.run(&["--scenarios", "100", "--until", "decisions"]).output().unwrap());
+    let (_, some) = said(
+        &place
+            .run(&["--scenarios", "100", "--until", "decisions"])
+            .output()
+            .unwrap(),
+    );
     let told = number_before(&some, "prompt tokens");
     let spent = "SELECT sum(prompt_tokens) FROM commits() WHERE step = 'decisions/strong'";
     assert_eq!(told.to_string(), place.query(spent));
-    let (_, rest) = said(&place.run(&["--scenarios", "160", "--until", "decisions"]).output().unwrap());
+    let (_, rest) = said(
+        &place
+            .run(&["--scenarios", "160", "--until", "decisions"])
+            .output()
+            .unwrap(),
+    );
     let told = number_before(&rest, "new tokens");
     let wrote = "SELECT sum(tokens) FROM decisions WHERE source = 'strong'";
     let all: f64 = place.query(wrote).parse().unwrap();
     let before = number_before(&rest, "done)").max(1.0);
     let expected = all * (160.0 - before) / 160.0;
-    assert!((told / expected - 1.0).abs() < 0.05, "told {told}, was about {expected}\n{rest}");
+    assert!(
+        (told / expected - 1.0).abs() < 0.05,
+        "told {told}, was about {expected}\n{rest}"
+    );
 }
 
 #[test]
@@ -76,7 +99,9 @@ fn only_what_depends_on_a_change_is_done_again() {
     let place = Place::local();
     succeeded(&place.run(&[]).output().unwrap());
     let commits = |step: &str| {
-        place.query(&format!("SELECT count(*) FROM commits() WHERE step = '{step}'"))
+        place.query(&format!(
+            "SELECT count(*) FROM commits() WHERE step = '{step}'"
+        ))
     };
     let before = ["scenarios", "decisions/strong", "decisions/weak", "scores"].map(commits);
     // Another number of pairs concerns the last step alone.
@@ -88,7 +113,10 @@ fn only_what_depends_on_a_change_is_done_again() {
     let old = place.query(strong);
     succeeded(&place.run(&["--scenarios", "30"]).output().unwrap());
     let new = place.query(strong);
-    assert!(old.lines().all(|row| new.contains(row)), "a decision changed");
+    assert!(
+        old.lines().all(|row| new.contains(row)),
+        "a decision changed"
+    );
     let calls = "SELECT sum(units) FROM commits() WHERE step = 'decisions/strong'";
     assert_eq!(place.query(calls), "30");
     // Fewer scenarios again: nothing is asked, what is not needed goes.
@@ -97,9 +125,15 @@ fn only_what_depends_on_a_change_is_done_again() {
     assert_eq!(place.query("SELECT count(*) FROM decisions"), "192");
     // Another weak model leaves the strong one's decisions alone.
     let (_, swapped) = said(&place.run(&["--weak", "models/strong"]).output().unwrap());
-    assert!(swapped.contains("decisions/strong                               up to date"), "{swapped}");
+    assert!(
+        swapped.contains("decisions/strong                               up to date"),
+        "{swapped}"
+    );
     assert!(swapped.contains("decisions/weak: 24 to do"), "{swapped}");
-    assert_ne!(before, ["scenarios", "decisions/strong", "decisions/weak", "scores"].map(commits));
+    assert_ne!(
+        before,
+        ["scenarios", "decisions/strong", "decisions/weak", "scores"].map(commits)
+    );
 }
 
 #[test]
@@ -126,7 +160,10 @@ fn a_dry_run_tells_what_would_be_done_and_does_nothing() {
     assert_eq!(code, Some(0), "{told}");
     assert!(told.contains("scenarios: to be made"), "{told}");
     assert!(told.contains("known once scenarios is made"), "{told}");
-    assert_eq!(place.query("SELECT count(*) FROM commits() WHERE \"table\" <> 'runs'"), "0");
+    assert_eq!(
+        place.query("SELECT count(*) FROM commits() WHERE \"table\" <> 'runs'"),
+        "0"
+    );
     succeeded(&place.run(&["--until", "decisions"]).output().unwrap());
     let (_, told) = said(&place.run(&["--dry-run"]).output().unwrap());
     assert!(told.contains("decisions/strong: 24 done"), "{told}");
@@ -144,8 +181,12 @@ fn every_setting_tells_where_it_came_from() {
         .unwrap();
     let shown = succeeded(&output);
     let line = |name: &str| {
-        let line = shown.lines().find(|line| line.starts_with(&format!("{name} ")));
-        line.unwrap_or_else(|| panic!("no {name} in\n{shown}")).split_whitespace().collect::<Vec<_>>()
+        let line = shown
+            .lines()
+            .find(|line| line.starts_with(&format!("{name} ")));
+        line.unwrap_or_else(|| panic!("no {name} in\n{shown}"))
+            .split_whitespace()
+            .collect::<Vec<_>>()
     };
     assert_eq!(line("parameters.draws")[1..], ["7", "command", "line"]);
     assert_eq!(line("parameters.scenarios")[1..], ["24", &job]);
@@ -155,7 +196,10 @@ fn every_setting_tells_where_it_came_from() {
     std::fs::write(place.job(), "scenario = 3").unwrap();
     let (code, errors) = said(&place.output(&["--job", &job, "config", "show"]));
     assert_eq!(code, Some(2));
-    assert!(errors.contains("there is no setting 'scenario'"), "{errors}");
+    assert!(
+        errors.contains("there is no setting 'scenario'"),
+        "{errors}"
+    );
 }
 
 #[test]
@@ -169,10 +213,16 @@ fn a_step_of_the_users_own_is_a_file_of_sql() {
 SELECT scenario_id, avg(character_length(text)) AS mean FROM decisions GROUP BY scenario_id;
 ";
     std::fs::write(place.folder.path().join("lengths.sql"), own).unwrap();
-    let job = format!("steps = ['scenarios', 'decisions', 'lengths.sql']\n{}", super::job());
+    let job = format!(
+        "steps = ['scenarios', 'decisions', 'lengths.sql']\n{}",
+        super::job()
+    );
     std::fs::write(place.job(), &job).unwrap();
     succeeded(&place.run(&[]).output().unwrap());
-    assert_eq!(place.query("SELECT count(*), count(mean) FROM lengths"), "24,24");
+    assert_eq!(
+        place.query("SELECT count(*), count(mean) FROM lengths"),
+        "24,24"
+    );
     let (_, again) = said(&place.run(&[]).output().unwrap());
     assert_eq!(again.matches("up to date").count(), 4, "{again}");
     succeeded(&place.run(&["--scenarios", "26"]).output().unwrap());

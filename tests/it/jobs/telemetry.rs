@@ -12,11 +12,20 @@ use super::{Place, SECOND, said, succeeded};
 fn the_log_is_json_lines_with_counts_and_without_prompts() {
     let place = Place::local();
     let (_, log) = said(&place.run(&["--log-format", "json"]).output().unwrap());
-    let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let commits: Vec<_> = lines.iter().filter(|line| line["message"] == "committed").collect();
+    let lines: Vec<Value> = log
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let commits: Vec<_> = lines
+        .iter()
+        .filter(|line| line["message"] == "committed")
+        .collect();
     assert!(commits.len() >= 12, "{} commits", commits.len());
     for commit in &commits {
-        assert!(commit["run"].is_string() && commit["step"].is_string(), "{commit}");
+        assert!(
+            commit["run"].is_string() && commit["step"].is_string(),
+            "{commit}"
+        );
         assert!(commit["rows"].as_u64().unwrap() > 0, "{commit}");
     }
     let rows = |step: &str| -> u64 {
@@ -24,7 +33,10 @@ fn the_log_is_json_lines_with_counts_and_without_prompts() {
         commits.map(|commit| commit["rows"].as_u64().unwrap()).sum()
     };
     assert_eq!(rows("decisions/strong"), 96);
-    assert!(!log.contains("Stimulus") && !log.contains("## History"), "text of a prompt");
+    assert!(
+        !log.contains("Stimulus") && !log.contains("## History"),
+        "text of a prompt"
+    );
 }
 
 #[test]
@@ -34,8 +46,14 @@ fn metrics_are_kept_in_a_file() {
     let name = file.to_string_lossy().into_owned();
     succeeded(&place.run(&["--metrics", &name]).output().unwrap());
     let metrics = std::fs::read_to_string(file).unwrap();
-    assert!(metrics.contains("usermirror_rows_total{step=\"decisions/weak\"} 96"), "{metrics}");
-    assert!(metrics.contains("# TYPE usermirror_commits_total counter"), "{metrics}");
+    assert!(
+        metrics.contains("usermirror_rows_total{step=\"decisions/weak\"} 96"),
+        "{metrics}"
+    );
+    assert!(
+        metrics.contains("# TYPE usermirror_commits_total counter"),
+        "{metrics}"
+    );
 }
 
 #[test]
@@ -62,7 +80,8 @@ fn traces_go_where_the_environment_says() {
             stream.read_exact(&mut body).unwrap();
             let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
             stream.get_mut().write_all(answer).unwrap();
-            got.send((head, String::from_utf8_lossy(&body).into_owned())).unwrap();
+            got.send((head, String::from_utf8_lossy(&body).into_owned()))
+                .unwrap();
         }
     });
     let place = Place::local();
