@@ -9,8 +9,10 @@ RUNTIME := .runtime/.installed
 BINARY := $(or $(CARGO_TARGET_DIR),target)/debug/usermirror
 DEMO := target/demo
 RUN = $(BINARY) --root $(DEMO)/lake
+VENV := .venv/.installed
+TRAINING = PYTHONPATH=training .venv/bin/python -m usermirror_training
 
-.PHONY: demo test lint build runtime models install bench clean
+.PHONY: demo test lint build runtime models train train-test install bench clean
 
 demo: build runtime
 	rm -rf $(DEMO)
@@ -44,11 +46,19 @@ $(RUNTIME): training/runtime-requirements.txt
 	touch $@
 
 # Retrains the demo models from nothing (about half an hour on two cores).
-models: build runtime
+models: build runtime $(VENV)
+	rm -rf target/models
+	$(TRAINING) demo --binary $(BINARY) --to target/models --golden tests/golden/models
+	cp -R target/models/* models
+
+# The tests of the training stage.
+train-test: $(VENV)
+	cd training && ../.venv/bin/python -m pytest -q
+
+$(VENV): training/requirements.txt
 	$(PYTHON) -m venv .venv
-	.venv/bin/pip install --quiet --require-hashes -r training/requirements.txt
-	PYTHONPATH=training .venv/bin/python -m usermirror_training.demo --binary $(BINARY) --to models \
-		--golden tests/golden/models
+	.venv/bin/pip install --quiet --require-hashes -r $<
+	touch $@
 
 install: runtime
 	$(CARGO) install --path .
