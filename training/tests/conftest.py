@@ -10,7 +10,6 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel, Qwen2Config
 from transformers import Qwen2ForCausalLM as Qwen2
 
-from usermirror_training.checkpoint import offline
 from usermirror_training.demo import tokenizer as demo_tokenizer
 
 CONTEXT = 512
@@ -22,7 +21,6 @@ SHAPE = {
     "max_position_embeddings": CONTEXT,
 }
 
-offline()
 torch.set_num_threads(1)
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from datasets import load_from_disk
 from torch.nn import functional
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -33,7 +34,9 @@ def test_loss_of_a_batch_equals_the_formula(llama: Path, pairs: Path, tmp_path: 
     settings = Settings(max_length=256, dpo=Dpo(beta=BETA, batch_size=12))
     rows, tokenizer = data.pairs(pairs), checkpoint.tokenizer(llama)
     policy, reference = checkpoint.model(llama), checkpoint.model(llama)
-    trainer = stages.build("dpo", policy, tokenizer, rows, settings, tmp_path)
+    data.store(rows, tmp_path / "rows")
+    stored = load_from_disk(tmp_path / "rows")
+    trainer = stages.build("dpo", policy, tokenizer, stored, settings, tmp_path)
     for weight in policy.parameters():
         weight.add_(torch.randn(weight.shape) * 0.05)
     policy.eval()

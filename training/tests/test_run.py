@@ -28,6 +28,11 @@ def weights(folder: Path) -> dict[str, Tensor]:
     return load_file(folder / "model.safetensors")
 
 
+def logged(folder: Path) -> list[dict[str, float]]:
+    """What a run logged."""
+    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+
+
 @pytest.mark.parametrize(("stage", "measure"), [("sft", "loss"), ("dpo", "rewards/margins")])
 def test_a_run_writes_a_whole_checkpoint(
     stage: str, measure: str, llama: Path, pairs: Path, quick: Path, tmp_path: Path
@@ -35,7 +40,7 @@ def test_a_run_writes_a_whole_checkpoint(
     target = tmp_path / stage
     assert main(command(stage, llama, pairs, target, quick)) == 0
     assert not target.with_name(f"{stage}.partial").exists()
-    lines = [json.loads(line) for line in (target / "log.jsonl").read_text().splitlines()]
+    lines = logged(target)
     assert [line["step"] for line in lines] == [1, 2, 3, 4, 5, 6]
     better = lines[0][measure] > lines[-1][measure]
     assert better if measure == "loss" else not better
@@ -59,8 +64,7 @@ def test_grpo_rewards_the_true_letter(
 ) -> None:
     target = tmp_path / "grpo"
     assert main(command("grpo", llama, pairs, target, quick)) == 0
-    lines = [json.loads(line) for line in (target / "log.jsonl").read_text().splitlines()]
-    assert all(0 <= line["reward"] <= 1 for line in lines)
+    assert all(0 <= line["reward"] <= 1 for line in logged(target))
 
 
 def test_adapters_are_merged_into_plain_weights(
@@ -85,8 +89,7 @@ def test_a_killed_run_goes_on_to_the_same_weights(
     _kill_after_first_checkpoint(words, killed)
     assert not killed.exists()
     assert main(words) == 0
-    resumed = [line.split()[1] for line in (killed / "log.jsonl").read_text().splitlines()]
-    assert [step.strip(",") for step in resumed] == ["1", "2", "3", "4", "5", "6"]
+    assert [line["step"] for line in logged(killed)] == [1, 2, 3, 4, 5, 6]
     for name, weight in weights(straight).items():
         assert allclose(weight, weights(killed)[name], atol=1e-6), name
 
@@ -103,6 +106,18 @@ def _kill_after_first_checkpoint(words: list[str], target: Path) -> None:
         time.sleep(0.005)
     process.send_signal(signal.SIGKILL)
     process.wait()
+
+
+def test_two_processes_share_the_work(
+    llama: Path, pairs: Path, quick: Path, tmp_path: Path
+) -> None:
+    target = tmp_path / "together"
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
+    words = command("dpo", llama, pairs, target, quick)
+    environment = os.environ | {"PYTHONPATH": str(PACKAGE), "ACCELERATE_USE_CPU": "1"}
+    whole = [*launcher, "-m", "usermirror_training", *words]
+    subprocess.run(whole, env=environment, check=True)
+    assert [line["step"] for line in logged(target)] == [1, 2, 3]
 
 
 def test_an_unfinished_run_with_other_settings_is_not_continued(

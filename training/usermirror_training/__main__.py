@@ -3,6 +3,7 @@
 import argparse
 import errno
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -27,7 +28,9 @@ HELP = {
 
 def main(words: Sequence[str] | None = None) -> int:
     """Runs one command and returns the exit code."""
-    checkpoint.offline()
+    checkpoint.without_bars()
+    # TRL uses names that transformers is about to drop; no user can mend that.
+    warnings.simplefilter("ignore", FutureWarning)
     arguments = parser().parse_args(words)
     try:
         arguments.run(arguments)

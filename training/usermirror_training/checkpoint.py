@@ -1,17 +1,18 @@
 """Checkpoints: local Hugging Face folders of the families that can be trained and exported."""
 
 import json
-import os
 import shutil
 from pathlib import Path
 
 import torch
+from datasets import disable_progress_bars
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
+from transformers.utils import logging
 
 from .errors import TrainingError
 
@@ -20,10 +21,10 @@ TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "chat_template.jin
 NEEDED = ("config.json", "tokenizer.json", "tokenizer_config.json")
 
 
-def offline() -> None:
-    """Keeps every library from asking a hub: all files are local."""
-    for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE"):
-        os.environ[name] = "1"
+def without_bars() -> None:
+    """Keeps the libraries from drawing progress bars over ours."""
+    disable_progress_bars()
+    logging.disable_progress_bar()
 
 
 def check(folder: Path) -> None:

@@ -5,6 +5,7 @@ of messages `{role, content}`. `--format sft` writes the chosen conversation as 
 """
 
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -92,9 +93,13 @@ def check_lengths(rows: list[Row], tokenizer: PreTrainedTokenizerBase, longest: 
                 )
 
 
-def dataset(rows: list[Row]) -> Dataset:
-    """The rows as a trainer takes them."""
-    return Dataset(pa.Table.from_pylist(rows))
+def store(rows: list[Row], folder: Path) -> None:
+    """Writes the rows as a folder that `datasets.load_from_disk` reads.
+
+    What a trainer computes from rows on disk is kept beside them, where all its processes find it.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    Dataset(pa.Table.from_pylist(rows)).save_to_disk(folder)
 
 
 def _rows(source: Path, columns: tuple[str, ...]) -> list[Row]:

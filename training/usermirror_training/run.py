@@ -7,7 +7,8 @@ from typing import Any
 
 import torch
 from accelerate import PartialState
-from transformers import Trainer
+from datasets import load_from_disk
+from transformers import PrinterCallback, Trainer
 
 from . import checkpoint, curves, data, outputs, progress, provenance, stages
 from .config import Settings
@@ -16,6 +17,7 @@ from .errors import TrainingError
 KEY = "run.json"
 LOG = "log.jsonl"
 CHECKPOINTS = "checkpoints"
+ROWS = "rows"
 CURVES = "curves.svg"
 COPIES = 8
 """Disk space a run needs, in sizes of its weights: two checkpoints with their optimiser's state
@@ -37,9 +39,13 @@ def train(stage: str, source: Path, examples: Path, target: Path, settings: Sett
     origin = provenance.of_training(stage, source, data.files(examples), len(rows), settings)
     with PartialState().main_process_first():
         resumed = _begin(folder, origin, source)
+        if PartialState().is_main_process:
+            data.store(rows, folder / ROWS)
     torch.set_flush_denormal(True)
     model = checkpoint.model(source)
-    trainer = stages.build(stage, model, tokenizer, rows, settings, folder / CHECKPOINTS)
+    stored = load_from_disk(folder / ROWS)
+    trainer = stages.build(stage, model, tokenizer, stored, settings, folder / CHECKPOINTS)
+    trainer.remove_callback(PrinterCallback)
     trainer.add_callback(progress.Progress(stage, folder / LOG))
     trainer.train(resume_from_checkpoint=resumed)
     _save(trainer, folder, source, origin)
@@ -93,6 +99,7 @@ def _save(trainer: Trainer, folder: Path, source: Path, origin: dict[str, Any]) 
     """Writes weights, tokenizer, curves and provenance; the checkpoints go."""
     state = trainer.accelerator.get_state_dict(trainer.model)
     model = trainer.accelerator.unwrap_model(trainer.model)
+    trainer.accelerator.wait_for_everyone()
     if not trainer.is_world_process_zero():
         return
     if hasattr(model, "merge_and_unload"):
@@ -103,4 +110,5 @@ def _save(trainer: Trainer, folder: Path, source: Path, origin: dict[str, Any]) 
     (folder / CURVES).write_text(curves.draw(lines), encoding="utf-8")
     provenance.write(folder, origin)
     (folder / KEY).unlink()
-    shutil.rmtree(folder / CHECKPOINTS)
+    for name in (CHECKPOINTS, ROWS):
+        shutil.rmtree(folder / name)

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from datasets import Dataset
 from peft import LoraConfig
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer
 from trl import DPOConfig, DPOTrainer, GRPOConfig, GRPOTrainer, SFTConfig, SFTTrainer
@@ -19,7 +20,7 @@ def build(
     stage: str,
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
-    rows: list[data.Row],
+    rows: Dataset,
     settings: Settings,
     checkpoints: Path,
 ) -> Trainer:
@@ -31,7 +32,7 @@ def build(
         {"output_dir": str(checkpoints), **_arguments(settings, getattr(settings, stage))},
         model=model,
         processing_class=tokenizer,
-        train_dataset=data.dataset(rows),
+        train_dataset=rows,
         peft_config=adapters,
     )
 
