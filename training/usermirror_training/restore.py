@@ -28,6 +28,9 @@ Tensors = dict[str, np.ndarray]
 
 def restore(source: Path, target: Path) -> None:
     """Writes the model folder `source`, which is fp32, as the checkpoint folder `target`."""
+    missing = [name for name in ("config.json", slot_graph.FILE) if not (source / name).is_file()]
+    if missing:
+        raise TrainingError(f"{source} cannot be restored: it has no {' and no '.join(missing)}")
     config = AutoConfig.from_pretrained(source, local_files_only=True)
     graph = onnx.load(source / slot_graph.FILE).graph
     tensors = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}

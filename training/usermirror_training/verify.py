@@ -55,6 +55,8 @@ def verify(source: Path, target: Path) -> Difference:
     """
     tokenizer = checkpoint.tokenizer(source)
     model = checkpoint.model(source).eval()
+    if not (target / slot_graph.FILE).is_file():
+        raise TrainingError(f"{target} is not a model folder: it has no {slot_graph.FILE}")
     session = onnxruntime.InferenceSession(target / slot_graph.FILE, _quiet())
     steps = _steps(tokenizer)
     letters = [
@@ -74,9 +76,11 @@ def verify(source: Path, target: Path) -> Difference:
 
 
 def _precision(target: Path) -> str:
-    """The precision that a model folder was written in."""
-    origin = json.loads((target / provenance.FILE).read_text(encoding="utf-8"))
-    return origin["parameters"]["precision"]
+    """The precision that a model folder was written in; one that does not say is held to fp32."""
+    path = target / provenance.FILE
+    if not path.is_file():
+        return "fp32"
+    return json.loads(path.read_text(encoding="utf-8"))["parameters"]["precision"]
 
 
 def _steps(tokenizer: PreTrainedTokenizerBase) -> list[list[list[int]]]:
