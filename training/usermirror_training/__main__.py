@@ -9,7 +9,7 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 
-from . import checkpoint, config
+from . import config
 from .errors import TrainingError
 
 FAILED = 1
@@ -28,10 +28,9 @@ HELP = {
 
 def main(words: Sequence[str] | None = None) -> int:
     """Runs one command and returns the exit code."""
-    checkpoint.without_bars()
+    arguments = parser().parse_args(words)
     # TRL uses names that transformers is about to drop; no user can mend that.
     warnings.simplefilter("ignore", FutureWarning)
-    arguments = parser().parse_args(words)
     try:
         arguments.run(arguments)
     except TrainingError as error:

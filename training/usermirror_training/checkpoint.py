@@ -5,26 +5,18 @@ import shutil
 from pathlib import Path
 
 import torch
-from datasets import disable_progress_bars
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
-from transformers.utils import logging
 
 from .errors import TrainingError
 
 FAMILIES = ("llama", "qwen2")
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
 NEEDED = ("config.json", "tokenizer.json", "tokenizer_config.json")
-
-
-def without_bars() -> None:
-    """Keeps the libraries from drawing progress bars over ours."""
-    disable_progress_bars()
-    logging.disable_progress_bar()
 
 
 def check(folder: Path) -> None:

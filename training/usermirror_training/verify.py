@@ -44,7 +44,7 @@ class Difference:
     """Largest distance between letter distributions, 0 to 1."""
 
     def __str__(self) -> str:
-        return f"logits agree to {self.logit:.1e}, letter distributions to {self.letters:.1e}"
+        return f"logits within {self.logit:.1e}, letter distributions within {self.letters:.1e}"
 
 
 def verify(source: Path, target: Path) -> Difference:
