@@ -14,6 +14,7 @@ from torch import equal
 from usermirror_training import provenance
 from usermirror_training.errors import TrainingError
 from usermirror_training.export import export
+from usermirror_training.outputs import whole
 from usermirror_training.restore import restore
 from usermirror_training.verify import verify
 
@@ -75,13 +76,11 @@ def test_quantised_folders_choose_alike(qwen2: Path, precision: str, tmp_path: P
         restore(tmp_path / "model", tmp_path / "restored")
 
 
-def test_a_failed_export_leaves_nothing(llama: Path, tmp_path: Path) -> None:
-    broken = tmp_path / "broken"
-    shutil.copytree(llama, broken)
-    (broken / "model.safetensors").write_bytes(b"no weights")
-    with pytest.raises(TrainingError, match="model builder failed"):
-        export(broken, tmp_path / "model")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["broken"]
+def test_an_output_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="disk"), whole(tmp_path / "model") as folder:
+        (folder / "slot.onnx").write_text("half")
+        raise OSError("the disk is full")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_demo_models_can_be_restored(tmp_path: Path) -> None:
