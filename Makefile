@@ -10,16 +10,20 @@ RUNTIME := .runtime/.installed
 SERVERS := .servers/.installed
 BINARY := $(or $(CARGO_TARGET_DIR),target)/debug/usermirror
 DEMO := target/demo
+DEMO_SHAPE := --set history_min=5 --set history_max=8 --set choices_min=4 --set choices_max=5
 RUN = $(BINARY) --root $(DEMO)/lake
+TRAINED := target/train
+TRAIN_RUN = $(BINARY) --root $(TRAINED)/lake
+VENV := .venv/.installed
+TRAINING = PYTHONPATH=training .venv/bin/python -m usermirror_training
 
-.PHONY: demo test lint build runtime servers models install bench clean
+.PHONY: demo test lint build runtime servers models train train-test install bench clean
 
 demo: build runtime
 	rm -rf $(DEMO)
 	$(RUN) generate movielens --to $(DEMO)/raw --users 1000 --seed 7
 	$(RUN) ingest movielens --from $(DEMO)/raw
-	$(RUN) run --datasets movielens --scenarios 512 --pairs 200 \
-		--set history_min=5 --set history_max=8 --set choices_min=4 --set choices_max=5
+	$(RUN) run --datasets movielens --scenarios 512 --pairs 200 $(DEMO_SHAPE)
 	$(RUN) sql --format table \
 		-c "CREATE EXTERNAL TABLE policy_users STORED AS PARQUET LOCATION '$(DEMO)/raw/policy/users.parquet'" \
 		-c "CREATE EXTERNAL TABLE policy_items STORED AS PARQUET LOCATION '$(DEMO)/raw/policy/items.parquet'" \
@@ -54,11 +58,39 @@ $(SERVERS): tests/servers/requirements.txt
 	touch $@
 
 # Retrains the demo models from nothing (about half an hour on two cores).
-models: build runtime
+models: build runtime $(VENV)
+	rm -rf target/models
+	$(TRAINING) demo --binary $(BINARY) --to target/models --golden tests/golden/models
+	cp -R target/models/* models
+
+# Pairs from a demo world, SFT and DPO of the weak model on them, and how well the three models
+# choose on users whom neither step saw (about twenty minutes on two cores).
+train: build runtime $(VENV)
+	rm -rf $(TRAINED)
+	$(TRAIN_RUN) generate movielens --to $(TRAINED)/raw --users 4000 --seed 8
+	$(TRAIN_RUN) ingest movielens --from $(TRAINED)/raw
+	$(TRAIN_RUN) run --datasets movielens --scenarios 4096 --pairs 1000 $(DEMO_SHAPE)
+	$(TRAIN_RUN) export --format trl --to $(TRAINED)/preferences
+	$(TRAINING) restore --model models/weak --to $(TRAINED)/base
+	$(TRAINING) sft --config training/demo.toml --model $(TRAINED)/base \
+		--data $(TRAINED)/preferences --to $(TRAINED)/sft
+	$(TRAINING) dpo --config training/demo.toml --model $(TRAINED)/sft \
+		--data $(TRAINED)/preferences --to $(TRAINED)/dpo
+	$(TRAINING) export --model $(TRAINED)/sft --to $(TRAINED)/models/sft
+	$(TRAINING) export --model $(TRAINED)/dpo --to $(TRAINED)/models/dpo
+	$(TRAIN_RUN) sql --format table --model base=models/weak \
+		--model sft=$(TRAINED)/models/sft --model dpo=$(TRAINED)/models/dpo \
+		-f sql/evaluate/10_answers.sql -f sql/evaluate/20_resamples.sql \
+		-f sql/evaluate/30_accuracy.sql -f sql/evaluate/40_gains.sql
+
+# The tests of the training stage.
+train-test: $(VENV)
+	cd training && ../.venv/bin/python -m pytest -q
+
+$(VENV): training/requirements.txt
 	$(PYTHON) -m venv .venv
-	.venv/bin/pip install --quiet --require-hashes -r training/requirements.txt
-	PYTHONPATH=training .venv/bin/python -m usermirror_training.demo --binary $(BINARY) --to models \
-		--golden tests/golden/models
+	.venv/bin/pip install --quiet --require-hashes -r $<
+	touch $@
 
 install: runtime
 	$(CARGO) install --path .

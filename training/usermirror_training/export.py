@@ -1,4 +1,8 @@
-"""Export: a Hugging Face folder becomes a model folder that the engine can load."""
+"""Export: a checkpoint becomes a model folder that the engine can load.
+
+A model folder is the onnxruntime-genai layout with our slot graph in place of the builder's graph,
+the checkpoint's `config.json`, and `provenance.json`.
+"""
 
 import json
 import shutil
@@ -7,50 +11,57 @@ import sys
 import tempfile
 from pathlib import Path
 
-from . import slot_graph
+from . import checkpoint, outputs, provenance, slot_graph
+from .errors import TrainingError
+from .verify import Difference, verify
 
-TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
-SLOT_GRAPH = "slot.onnx"
+PRECISIONS = ("fp32", "int8", "int4")
+PROVIDER = "cpu"
+GENAI_CONFIG = "genai_config.json"
+HEAD_MULTIPLE = 16
 
 
-def export(source: Path, target: Path, precision: str = "fp32", provider: str = "cpu") -> None:
-    """Writes the onnxruntime-genai layout with `slot.onnx` to `target`.
+def export(source: Path, target: Path, precision: str = "fp32") -> Difference:
+    """Writes the checkpoint `source` as the model folder `target`; says how closely it follows.
 
-    `source` is a Hugging Face folder (config, safetensors, tokenizer). The builder's own
-    graph is an intermediate step and is not kept.
+    The builder's own graph is an intermediate step and is not kept. A folder that strays from its
+    checkpoint is refused and does not appear.
     """
-    with tempfile.TemporaryDirectory() as scratch:
+    checkpoint.check(source)
+    _check_heads(source)
+    with tempfile.TemporaryDirectory() as scratch, outputs.whole(target) as folder:
         built = Path(scratch) / "built"
-        _build(source, built, Path(scratch) / "cache", precision, provider)
-        target.mkdir(parents=True, exist_ok=True)
-        for name in TOKENIZER_FILES:
-            shutil.copyfile(source / name, target / name)
-        _write_config(built / "genai_config.json", target / "genai_config.json")
-        slot_graph.convert(built / "model.onnx", target / SLOT_GRAPH)
+        _build(source, built, Path(scratch) / "cache", precision)
+        checkpoint.copy_tokenizer(source, folder)
+        shutil.copyfile(source / "config.json", folder / "config.json")
+        _write_config(built / GENAI_CONFIG, folder / GENAI_CONFIG)
+        slot_graph.convert(built / "model.onnx", folder / slot_graph.FILE)
+        origin = provenance.of_conversion("export", source, precision=precision)
+        provenance.write(folder, origin)
+        return verify(source, folder)
+
+
+def _check_heads(source: Path) -> None:
+    config = json.loads((source / "config.json").read_text(encoding="utf-8"))
+    size = config.get("head_dim") or config["hidden_size"] // config["num_attention_heads"]
+    if size % HEAD_MULTIPLE:
+        raise TrainingError(
+            f"{source} has heads of size {size}: the attention operator wants a multiple of "
+            f"{HEAD_MULTIPLE}"
+        )
 
 
 def _write_config(built: Path, target: Path) -> None:
     """Copies the builder's configuration, naming the graph that the folder really holds."""
     config = json.loads(built.read_text())
-    config["model"]["decoder"]["filename"] = SLOT_GRAPH
+    config["model"]["decoder"]["filename"] = slot_graph.FILE
     target.write_text(json.dumps(config, indent=2) + "\n")
 
 
-def _build(source: Path, built: Path, cache: Path, precision: str, provider: str) -> None:
+def _build(source: Path, built: Path, cache: Path, precision: str) -> None:
     """Runs the onnxruntime-genai model builder, offline, in a process of its own."""
-    command = [sys.executable, "-m", "onnxruntime_genai.models.builder"]
-    command += [
-        "-i",
-        str(source),
-        "-o",
-        str(built),
-        "-c",
-        str(cache),
-        "-p",
-        precision,
-        "-e",
-        provider,
-    ]
+    command = [sys.executable, "-m", "onnxruntime_genai.models.builder", "-e", PROVIDER]
+    command += ["-i", str(source), "-o", str(built), "-c", str(cache), "-p", precision]
     finished = subprocess.run(command, capture_output=True, text=True, check=False)
     if finished.returncode != 0:
-        raise RuntimeError(f"the model builder failed on {source}:\n{finished.stderr[-2000:]}")
+        raise TrainingError(f"the model builder failed on {source}:\n{finished.stderr[-2000:]}")

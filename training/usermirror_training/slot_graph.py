@@ -18,12 +18,17 @@ from pathlib import Path
 import onnx
 from onnx import TensorProto, helper
 
+FILE = "slot.onnx"
+WEIGHTS_FILE = "slot.onnx.data"
+LARGEST_SINGLE_FILE = 1 << 30
+"""Bytes of weights beyond which they get a file of their own (a graph file ends at 2 GiB)."""
+
 QUERY_SEQLENS_INPUT = 16
 """Position of the optional `query_seqlens` input of GroupQueryAttention (runtime >= 1.32)."""
 
 
 def convert(source: Path, target: Path) -> None:
-    """Rewires the builder's `model.onnx` at `source` into a single-file slot graph at `target`."""
+    """Rewires the builder's `model.onnx` at `source` into the slot graph at `target`."""
     model = onnx.load(source)
     graph = model.graph
     _drop_attention_mask(graph)
@@ -31,7 +36,8 @@ def convert(source: Path, target: Path) -> None:
     _gather_before_head(graph)
     _declare_interface(graph)
     del graph.value_info[:]
-    onnx.save(model, target)
+    large = model.ByteSize() > LARGEST_SINGLE_FILE
+    onnx.save(model, target, save_as_external_data=large, location=WEIGHTS_FILE)
 
 
 def _drop_attention_mask(graph: onnx.GraphProto) -> None:

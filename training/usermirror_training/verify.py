@@ -1,49 +1,151 @@
-"""Checks that an exported slot graph computes what the Hugging Face model computes."""
+"""Checks that a model folder computes what its checkpoint computes: logits and choices."""
 
+import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
 import torch
-from transformers import AutoModelForCausalLM, PreTrainedModel
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from .export import SLOT_GRAPH
+from . import checkpoint, provenance, slot_graph
+from .errors import TrainingError
 
-TOLERANCE = 1e-3
-"""Largest difference of a logit; fp32 rounding stays near 1e-5."""
+FP32_TOLERANCE = 1e-4
+"""Largest difference of a logit, and of a letter's probability, in fp32."""
+QUANTIZED_TOLERANCE = 0.05
+"""Largest distance (half the sum of differences) of two letter distributions, when quantised."""
 
-CAPACITY = 64
-LENGTHS = (20, 13)
-APPENDED = (5, 9)
-
-
-def verify(source: Path, target: Path) -> float:
-    """Compares prefill and append of two rows of unlike length; returns the largest difference."""
-    model = AutoModelForCausalLM.from_pretrained(source).eval()
-    session = onnxruntime.InferenceSession(target / SLOT_GRAPH)
-    generator = torch.Generator().manual_seed(0)
-    whole = [
-        torch.randint(model.config.vocab_size, (first + second,), generator=generator)
-        for first, second in zip(LENGTHS, APPENDED, strict=True)
+CAPACITY_STEP = 64
+LETTERS = "ABCDE"
+PROMPTS = tuple(
+    [
+        {"role": "system", "content": "Choose one option."},
+        {"role": "user", "content": f"{memory}\n\n## Exposure\n" + "\n".join(
+            f"[{letter}] {word} {number}" for number, letter in enumerate(LETTERS)
+        )},
     ]
-    cache = _empty_cache(model)
-    largest = 0.0
-    for done, new in (((0, 0), LENGTHS), (LENGTHS, APPENDED)):
-        logits, cache = _step(session, whole, done, new, cache)
-        for row, (ids, before, added) in enumerate(zip(whole, done, new, strict=True)):
-            with torch.no_grad():
-                expected = model(ids[None, : before + added]).logits[0, -1].numpy()
-            largest = max(largest, float(np.abs(logits[row] - expected).max()))
-    if largest > TOLERANCE:
-        raise RuntimeError(
-            f"the graph in {target} differs from {source} by {largest:.2g} in a logit"
-        )
-    return largest
+    for memory, word in (
+        ("- 3 days ago: River", "River"),
+        ("Age: 25-34\n- 2 hours ago: Harbour, rated 5/5\n- just now: Tower", "Tower"),
+    )
+)  # fmt: skip
+OPENING = "Behavior: ["
 
 
-def _empty_cache(model: PreTrainedModel) -> dict[str, np.ndarray]:
+@dataclass(frozen=True)
+class Difference:
+    """How far a model folder is from its checkpoint."""
+
+    logit: float
+    """Largest difference of any logit."""
+    letters: float
+    """Largest distance between letter distributions, 0 to 1."""
+
+    def __str__(self) -> str:
+        return f"logits within {self.logit:.1e}, letter distributions within {self.letters:.1e}"
+
+
+def verify(source: Path, target: Path) -> Difference:
+    """Compares the model folder `target` with the checkpoint `source`, in ragged steps.
+
+    Two conversations of unlike length are read in two steps each, the second step being the opening
+    of a choice. Raises a `TrainingError` when the folder strays.
+    """
+    tokenizer = checkpoint.tokenizer(source)
+    model = checkpoint.model(source).eval()
+    if not (target / slot_graph.FILE).is_file():
+        raise TrainingError(f"{target} is not a model folder: it has no {slot_graph.FILE}")
+    session = onnxruntime.InferenceSession(target / slot_graph.FILE, _quiet())
+    steps = _steps(tokenizer)
+    letters = [
+        tokenizer(f"{OPENING}{x}", add_special_tokens=False)["input_ids"][-1] for x in LETTERS
+    ]
+    expected, computed = _expected(model, steps), _computed(session, model, steps)
+    logit = max(float(np.abs(a - b).max()) for a, b in zip(expected, computed, strict=True))
+    chosen = [_softmax(logits[:, letters]) for logits in (expected[-1], computed[-1])]
+    difference = Difference(logit, float(np.abs(chosen[0] - chosen[1]).sum(-1).max() / 2))
+    exact = _precision(target) == "fp32"
+    strays = difference.letters > QUANTIZED_TOLERANCE
+    if exact:
+        strays = max(difference.logit, difference.letters) > FP32_TOLERANCE
+    if strays:
+        raise TrainingError(f"{target} strays from {source}: {difference}")
+    return difference
+
+
+def _precision(target: Path) -> str:
+    """The precision that a model folder was written in; one that does not say is held to fp32."""
+    path = target / provenance.FILE
+    if not path.is_file():
+        return "fp32"
+    return json.loads(path.read_text(encoding="utf-8"))["parameters"]["precision"]
+
+
+def _steps(tokenizer: PreTrainedTokenizerBase) -> list[list[list[int]]]:
+    """Token ids [step][row]."""
+    first = [
+        tokenizer.apply_chat_template(prompt, add_generation_prompt=True, return_dict=False)
+        for prompt in PROMPTS
+    ]
+    second = [
+        tokenizer(text, add_special_tokens=False)["input_ids"]
+        for text in (OPENING, f"Thought:\n{OPENING}")
+    ]
+    return [first, second]
+
+
+@torch.no_grad()
+def _expected(model: PreTrainedModel, steps: list[list[list[int]]]) -> list[np.ndarray]:
+    """The checkpoint's logits f32[B,V] after each step."""
+    rows = [[] for _ in steps[0]]
+    logits = []
+    for step in steps:
+        rows = [seen + new for seen, new in zip(rows, step, strict=True)]
+        logits.append(np.stack([model(torch.tensor([ids])).logits[0, -1].numpy() for ids in rows]))
+    return logits
+
+
+def _computed(
+    session: onnxruntime.InferenceSession, model: PreTrainedModel, steps: list[list[list[int]]]
+) -> list[np.ndarray]:
+    """The slot graph's logits f32[B,V] after each step."""
+    done = [0] * len(steps[0])
+    needed = max(sum(len(ids) for ids in row) for row in zip(*steps, strict=True))
+    capacity = -(-needed // CAPACITY_STEP) * CAPACITY_STEP
+    cache = _empty_cache(model, len(done), capacity)
+    names = [output.name for output in session.get_outputs()]
+    results = []
+    for step in steps:
+        inputs = _inputs(step, done, capacity)
+        values = dict(zip(names, session.run(None, inputs | cache), strict=True))
+        results.append(values.pop("logits"))
+        cache = {name.replace("present", "past_key_values"): v for name, v in values.items()}
+        done = [before + len(ids) for before, ids in zip(done, step, strict=True)]
+    return results
+
+
+def _inputs(step: list[list[int]], done: list[int], capacity: int) -> dict[str, np.ndarray]:
+    """The slot graph's inputs that append `step` to rows of `done` tokens, right-padded."""
+    added = [len(ids) for ids in step]
+    longest = max(added)
+    padded = np.zeros((len(step), longest), np.int64)
+    for row, ids in enumerate(step):
+        padded[row, : len(ids)] = ids
+    return {
+        "input_ids": padded,
+        "seqlens_k": np.array(done, np.int32) + np.array(added, np.int32) - 1,
+        "total_sequence_length": np.array(capacity, np.int32),
+        "query_seqlens": np.array(added, np.int32),
+        "logits_indices": np.arange(len(step)) * longest + np.array(added) - 1,
+    }
+
+
+def _empty_cache(model: PreTrainedModel, rows: int, capacity: int) -> dict[str, np.ndarray]:
     config = model.config
-    shape = (len(LENGTHS), config.num_key_value_heads, CAPACITY, config.head_dim)
+    size = model.model.layers[0].self_attn.head_dim
+    shape = (rows, config.num_key_value_heads, capacity, size)
     return {
         f"past_key_values.{layer}.{part}": np.zeros(shape, np.float32)
         for layer in range(config.num_hidden_layers)
@@ -51,27 +153,12 @@ def _empty_cache(model: PreTrainedModel) -> dict[str, np.ndarray]:
     }
 
 
-def _step(
-    session: onnxruntime.InferenceSession,
-    whole: list[torch.Tensor],
-    done: tuple[int, ...],
-    new: tuple[int, ...],
-    cache: dict[str, np.ndarray],
-) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Appends `new` tokens to each row; returns the last token's logits f32[B,V] and the cache."""
-    longest = max(new)
-    ids = np.zeros((len(whole), longest), np.int64)
-    for row, tokens in enumerate(whole):
-        ids[row, : new[row]] = tokens[done[row] : done[row] + new[row]].numpy()
-    inputs = {
-        "input_ids": ids,
-        "seqlens_k": np.array([a + b - 1 for a, b in zip(done, new, strict=True)], np.int32),
-        "total_sequence_length": np.array(CAPACITY, np.int32),
-        "query_seqlens": np.array(new, np.int32),
-        "logits_indices": np.array([row * longest + n - 1 for row, n in enumerate(new)], np.int64),
-        **cache,
-    }
-    names = [output.name for output in session.get_outputs()]
-    values = dict(zip(names, session.run(None, inputs), strict=True))
-    logits = values.pop("logits")
-    return logits, {name.replace("present", "past_key_values"): v for name, v in values.items()}
+def _softmax(logits: np.ndarray) -> np.ndarray:
+    powers = np.exp(logits - logits.max(-1, keepdims=True))
+    return powers / powers.sum(-1, keepdims=True)
+
+
+def _quiet() -> onnxruntime.SessionOptions:
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    return options
