@@ -88,8 +88,11 @@ fn schema() -> SchemaRef {
     Arc::new(Schema::new(fields))
 }
 
+/// A column and the count of a stamp that it shows.
+type Count = (&'static str, fn(&Stamp) -> u64);
+
 /// The counts of a stamp, by their columns.
-const COUNTS: [(&str, fn(&Stamp) -> u64); 7] = [
+const COUNTS: [Count; 7] = [
     ("units", |stamp| stamp.units),
     ("units_left", |stamp| stamp.units_left),
     ("rows", |stamp| stamp.rows),

@@ -83,10 +83,10 @@ impl Telemetry {
 
     /// Writes metrics, sends the last traces.
     pub fn finish(self) {
-        if let Some((metrics, file)) = self.metrics {
-            if let Err(error) = write_whole(&file, &metrics.render()) {
-                eprintln!("warning: {error}");
-            }
+        if let Some((metrics, file)) = self.metrics
+            && let Err(error) = write_whole(&file, &metrics.render())
+        {
+            eprintln!("warning: {error}");
         }
         if let Some(Err(error)) = self.traces.map(|traces| traces.shutdown()) {
             eprintln!("warning: traces were lost: {error}");

@@ -40,7 +40,7 @@ impl Units {
     pub async fn find(session: &Session, step: &Declared, retry: bool) -> Result<Self> {
         let of_step = identity::of_step(session, step)?;
         let mut asked = asked(session, step).await?;
-        for (_, fingerprint) in &mut asked {
+        for fingerprint in asked.values_mut() {
             *fingerprint = identity::hash(&[&of_step, &*fingerprint]);
         }
         let mut missing: BTreeMap<_, _> = asked.into_iter().collect();

@@ -31,10 +31,7 @@ fn a_scenario_is_walked_from_its_raw_line_to_its_pair() {
     let probs = "SELECT count(*) FROM explain_row('ID') WHERE stage = 'score' AND name = 'probs'";
     assert_eq!(place.query(&probs.replace("ID", &id)), "8");
     let rank = format!("SELECT rank FROM preferences WHERE scenario_id = '{id}'");
-    assert_eq!(
-        told("stage = 'pair' AND name = 'rank'"),
-        place.query(&rank)
-    );
+    assert_eq!(told("stage = 'pair' AND name = 'rank'"), place.query(&rank));
     assert!(told("source = 'decisions/strong' AND name = 'models'").contains("strong"));
     assert_eq!(told("source = 'decisions/strong' AND name = 'seed'"), "42");
 

@@ -61,7 +61,7 @@ def train_both(binary: Path, target: Path, golden_folder: Path | None) -> None:
 
 def make_scenarios(binary: Path, work: Path) -> Path:
     """Lets the product invent a world, read it and build scenarios; returns their Parquet file."""
-    raw, lake = work / "raw", work / "lake"
+    raw, lake, scenarios = work / "raw", work / "lake", work / "scenarios.parquet"
     settings = [word for setting in SETTINGS for word in ("--set", setting)]
     commands = (
         ["generate", "movielens", "--to", str(raw), "--users", USERS],
@@ -76,11 +76,16 @@ def make_scenarios(binary: Path, work: Path) -> Path:
             "scenarios",
             *settings,
         ],
+        [
+            "sql",
+            "-c",
+            f"COPY (SELECT * FROM scenarios ORDER BY scenario_id) TO '{scenarios}'",
+        ],
     )
     for command in commands:
         whole = [str(binary), "--root", str(lake), *command, "--seed", WORLD_SEED]
         subprocess.run(whole, check=True)
-    return lake / "scenarios.parquet"
+    return scenarios
 
 
 def train(name: str, scenarios: Path, folder: Path, golden_folder: Path | None) -> None:
