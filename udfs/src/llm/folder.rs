@@ -23,7 +23,7 @@ pub enum FolderError {
     /// A file is not there.
     #[error(
         "`{folder}` is not a model folder: it has no `{file}`; \
-         `usermirror_training.export` (in `training/`) writes a complete one"
+         `python -m usermirror_training export` (docs/training.md) writes a complete one"
     )]
     Missing {
         /// The folder.
@@ -33,7 +33,7 @@ pub enum FolderError {
     },
     /// A file cannot be read or understood.
     #[error(
-        "`{path}` cannot be read: {reason}; `usermirror_training.export` (in `training/`) writes it"
+        "`{path}` cannot be read: {reason}; `python -m usermirror_training export` (docs/training.md) writes it"
     )]
     Unreadable {
         /// The file.
@@ -274,7 +274,7 @@ mod tests {
         std::fs::remove_file(folder.path().join(GRAPH)).unwrap();
         let error = Folder::read(folder.path()).unwrap_err().to_string();
         assert!(error.contains("slot.onnx"), "{error}");
-        assert!(error.contains("usermirror_training.export"), "{error}");
+        assert!(error.contains("usermirror_training export"), "{error}");
     }
 
     #[test]

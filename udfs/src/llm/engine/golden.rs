@@ -1,5 +1,5 @@
 //! The engine agrees with another implementation: letter probabilities and
-//! perplexities that `usermirror_training.golden` computed with transformers.
+//! perplexities that `usermirror_training.demo.golden` computed with transformers.
 
 use serde::Deserialize;
 
