@@ -143,7 +143,13 @@ impl Lake {
 
     fn lock(&self, holder: &Holder) -> Result<Lease> {
         let path = self.lock_file();
-        let failed = |e| Error::file(&path, e);
+        let failed = |e| {
+            Error::Failed(format!(
+                "{} cannot be written: {e}. Runs need a root they can write, queries do not: mend \
+                 its rights or its mount, or name another --root",
+                path.display()
+            ))
+        };
         let mut file = OpenOptions::new()
             .create(true)
             .truncate(false)

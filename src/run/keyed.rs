@@ -132,7 +132,7 @@ impl Work<'_> {
             while halt.is_none() && computing.len() < CHUNKS && !self.waiting.is_empty() {
                 halt = self.halt(begun);
                 if halt.is_none() {
-                    let chunk = self.take();
+                    let chunk = self.take(begun);
                     begun += chunk.len();
                     computing.push_back(self.begin(chunk));
                 }
@@ -170,8 +170,15 @@ impl Work<'_> {
         SpawnedTask::spawn(work.in_current_span())
     }
 
-    fn take(&mut self) -> Chunk {
-        let rest = self.waiting.keys().nth(self.pace.next()).cloned();
+    /// The next chunk, when `begun` units are in work. The first one of all is half as large
+    /// as its neighbour: chunks that began together would end together, and leave the models
+    /// with nothing to do meanwhile.
+    fn take(&mut self, begun: usize) -> Chunk {
+        let size = match begun == 0 && self.total.units == 0 {
+            true => self.pace.next().div_ceil(2),
+            false => self.pace.next(),
+        };
+        let rest = self.waiting.keys().nth(size).cloned();
         let rest = rest.map_or_else(BTreeMap::new, |key| self.waiting.split_off(&key));
         std::mem::replace(&mut self.waiting, rest)
     }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use datafusion::arrow::array::AsArray;
+use datafusion::arrow::array::{Array, AsArray};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::TableReference;
@@ -144,28 +144,23 @@ fn distinct(table: DataFrame, columns: &[String]) -> Result<DataFrame> {
 }
 
 /// The cells of `rows` as texts; null as the empty text.
+///
+/// # Errors
+/// Fails when the query does.
 pub async fn texts(rows: DataFrame) -> Result<Vec<Vec<String>>> {
     let mut texts = vec![];
     for batch in rows.collect().await? {
-        let columns = batch
-            .columns()
-            .iter()
-            .map(|column| cast(column, &DataType::Utf8));
+        let columns = batch.columns().iter();
         let columns = columns
+            .map(|column| cast(column, &DataType::Utf8))
             .collect::<Result<Vec<_>, _>>()
             .map_err(DataFusionError::from)?;
         for row in 0..batch.num_rows() {
-            let cells = columns.iter().map(|column| column.as_string::<i32>());
-            texts.push(
-                cells
-                    .map(
-                        |cells| match datafusion::arrow::array::Array::is_null(cells, row) {
-                            true => String::new(),
-                            false => cells.value(row).to_owned(),
-                        },
-                    )
-                    .collect(),
-            );
+            let cells = columns.iter().map(|column| match column.is_null(row) {
+                true => String::new(),
+                false => column.as_string::<i32>().value(row).to_owned(),
+            });
+            texts.push(cells.collect());
         }
     }
     Ok(texts)
