@@ -1,8 +1,9 @@
 //! Runs that stop early, go on, or do only what changed; and what they say beforehand.
 
+use std::io::{BufRead, BufReader, Read};
 use std::process::Command;
 
-use super::{Place, SECOND, assert_same, said, succeeded};
+use super::{Place, assert_same, said, succeeded};
 
 /// The number before `word` in `text`: `5,924 prompt tokens` → 5924.
 fn number_before(text: &str, word: &str) -> f64 {
@@ -18,16 +19,22 @@ fn a_run_that_is_asked_to_stop_commits_and_leaves_and_the_next_goes_on() {
     let whole = Place::local();
     succeeded(&whole.run(&[]).output().unwrap());
     let place = Place::local();
-    let process = place.run(&[]).spawn().unwrap();
-    std::thread::sleep(SECOND * 2);
+    let mut process = place.run(&["--log-format", "json"]).spawn().unwrap();
+    let mut log = BufReader::new(process.stderr.take().unwrap());
+    let mut told = String::new();
+    while !told.contains("\"step\":\"decisions/strong\"") || !told.contains("committed") {
+        assert!(log.read_line(&mut told).unwrap() > 0, "{told}");
+    }
     let term = Command::new("kill")
         .args(["-TERM", &process.id().to_string()])
         .status()
         .unwrap();
     assert!(term.success());
-    let (code, errors) = said(&process.wait_with_output().unwrap());
-    assert_eq!(code, Some(130), "{errors}");
-    assert!(errors.contains("run the same command again"), "{errors}");
+    log.read_to_string(&mut told).unwrap();
+    assert_eq!(process.wait().unwrap().code(), Some(130), "{told}");
+    assert!(told.contains("run the same command again"), "{told}");
+    let left = "SELECT count(*) < 192 FROM decisions";
+    assert_eq!(place.query(left), "true", "it stopped before the end");
     succeeded(&place.run(&[]).output().unwrap());
     assert_same(&place.tables(), &whole.tables(), "after SIGTERM");
 }
