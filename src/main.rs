@@ -9,8 +9,7 @@ use usermirror::stop::Stop;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    // `usermirror … | head` ends quietly, as other commands do.
-    sigpipe::reset();
+    leave_quietly_when_nobody_reads();
     let cli = Cli::parse();
     let stop = Stop::default();
     let (is_run, is_shell) = (cli.is_run(), cli.is_shell());
@@ -28,6 +27,19 @@ async fn main() -> ExitCode {
             ExitCode::from(error.exit_code())
         }
     }
+}
+
+/// Makes `usermirror … | head` end without a word, as other commands do. SIGPIPE itself stays
+/// ignored: it would also kill a run whose store cuts a connection.
+fn leave_quietly_when_nobody_reads() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let told = panic.payload_as_str().unwrap_or_default();
+        if told.starts_with("failed printing to stdout") && told.contains("Broken pipe") {
+            std::process::exit(141);
+        }
+        usual(panic);
+    }));
 }
 
 /// Ends when the process is to leave at once: at the first SIGINT or SIGTERM, or for a run
