@@ -24,11 +24,8 @@ demo: build runtime
 	$(RUN) generate movielens --to $(DEMO)/raw --users 1000 --seed 7
 	$(RUN) ingest movielens --from $(DEMO)/raw
 	$(RUN) run --datasets movielens --scenarios 512 --pairs 200 $(DEMO_SHAPE)
-	$(RUN) sql --format table \
-		-c "CREATE EXTERNAL TABLE policy_users STORED AS PARQUET LOCATION '$(DEMO)/raw/policy/users.parquet'" \
-		-c "CREATE EXTERNAL TABLE policy_items STORED AS PARQUET LOCATION '$(DEMO)/raw/policy/items.parquet'" \
-		-c "CREATE EXTERNAL TABLE policy_events STORED AS PARQUET LOCATION '$(DEMO)/raw/policy/events.parquet'" \
-		-f sql/demo/ceiling.sql
+	cp -R $(DEMO)/raw/policy $(DEMO)/lake
+	$(RUN) evaluate --model models/weak --model models/strong --baseline sql/demo/ceiling.sql
 	$(RUN) export --format trl --to $(DEMO)/preferences
 
 test: runtime servers
@@ -78,10 +75,11 @@ train: build runtime $(VENV)
 		--data $(TRAINED)/preferences --to $(TRAINED)/dpo
 	$(TRAINING) export --model $(TRAINED)/sft --to $(TRAINED)/models/sft
 	$(TRAINING) export --model $(TRAINED)/dpo --to $(TRAINED)/models/dpo
-	$(TRAIN_RUN) sql --format table --model base=models/weak \
-		--model sft=$(TRAINED)/models/sft --model dpo=$(TRAINED)/models/dpo \
-		-f sql/evaluate/10_answers.sql -f sql/evaluate/20_resamples.sql \
-		-f sql/evaluate/30_accuracy.sql -f sql/evaluate/40_gains.sql
+	cp -R $(TRAINED)/raw/policy $(TRAINED)/lake
+	$(TRAIN_RUN) evaluate --model base=models/weak --model $(TRAINED)/models/sft \
+		--model $(TRAINED)/models/dpo --model strong=models/strong \
+		--baseline sql/demo/ceiling.sql --against base
+	$(TRAIN_RUN) evaluate --model $(TRAINED)/models/sft --baseline sql/demo/ceiling.sql --against sft
 
 # The tests of the training stage.
 train-test: $(VENV)

@@ -63,7 +63,7 @@ impl Explained {
         let id = ScalarValue::from(self.scenario_id.as_str());
         let mut found = vec![];
         for script in self.scripts.folder(FOLDER)? {
-            if !self.has_inputs(&script.inputs(), &dataset).await? {
+            if !self.has_inputs(&script.list("inputs"), &dataset).await? {
                 continue;
             }
             let rows = ctx.sql(&script.text).await?;

@@ -13,6 +13,7 @@ use datafusion::common::config::{ConfigEntry, ConfigExtension, ExtensionOptions}
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Result, ScalarValue, config_err, plan_err};
 use datafusion::config::ConfigOptions;
+use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::context::SessionContext;
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::var_provider::{VarProvider, VarType};
@@ -127,6 +128,31 @@ const DEFINITIONS: &[Definition] = &[
         "preference pairs to select over all strata",
     ),
     parameter(
+        "samples",
+        Value::Integer(5),
+        "decisions per evaluated model and scenario",
+    ),
+    parameter(
+        "rotations",
+        Value::Integer(1),
+        "ways in which the options of an evaluated scenario are put: as they were shown, moved on by one, by two",
+    ),
+    parameter(
+        "model",
+        Value::Text(""),
+        "the model being evaluated; set by evaluate",
+    ),
+    parameter(
+        "method",
+        Value::Text(""),
+        "how it is asked; set by evaluate",
+    ),
+    parameter(
+        "against",
+        Value::Text(""),
+        "the model or baseline that others are compared with; the first evaluated one if empty",
+    ),
+    parameter(
         "letter_mass",
         Value::Real(0.99),
         "least that the letters' probabilities of an imported score must add up to",
@@ -192,10 +218,29 @@ impl Parameters {
             .collect()
     }
 
-    /// Makes `@name` and `SET usermirror.name` work in `ctx`.
-    pub fn install(&self, ctx: &SessionContext) {
+    /// Makes `SET usermirror.name = value` work, and `@name` once the session knows the
+    /// variable. Call it before other analyzer rules are added: they should see values.
+    pub fn install(&self, builder: SessionStateBuilder) -> SessionStateBuilder {
+        builder.with_analyzer_rule(Arc::new(InlineParameters(self.clone())))
+    }
+
+    /// Tells `ctx` what `@name` is.
+    pub fn register(&self, ctx: &SessionContext) {
         ctx.register_variable(VarType::UserDefined, Arc::new(self.clone()));
-        ctx.add_analyzer_rule(Arc::new(InlineParameters(self.clone())));
+    }
+
+    /// `text`, or where it is `@name`, the value of that parameter.
+    ///
+    /// # Errors
+    /// Fails when there is no such parameter.
+    pub fn fill_in(&self, text: &str) -> Result<String> {
+        match text.strip_prefix('@') {
+            None => Ok(text.to_owned()),
+            Some(name) => match self.get(name) {
+                Some(value) => Ok(value.to_string()),
+                None => plan_err!("no parameter @{name}"),
+            },
+        }
     }
 
     fn read(&self) -> std::sync::RwLockReadGuard<'_, Vec<ScalarValue>> {

@@ -60,11 +60,11 @@ impl Script {
         })
     }
 
-    /// The tables that the file declares to read, `-- inputs: a, b`.
-    pub fn inputs(&self) -> Vec<&str> {
-        let declared = self.declarations().filter(|(name, _)| *name == "inputs");
-        let tables = declared.flat_map(|(_, value)| value.split(','));
-        tables.map(str::trim).collect()
+    /// What the file declares by `-- name: a, b`.
+    pub fn list(&self, name: &str) -> Vec<&str> {
+        let declared = self.declarations().filter(|(known, _)| *known == name);
+        let items = declared.flat_map(|(_, value)| value.split(','));
+        items.map(str::trim).collect()
     }
 
     fn leading(&self) -> impl Iterator<Item = &str> {
@@ -123,6 +123,25 @@ impl Scripts {
         let mut files = self.list(folder)?;
         files.retain(|path| path.ends_with(".sql"));
         files.iter().map(|path| self.file(path)).collect()
+    }
+
+    /// The file of `folder` whose stem is `name`.
+    ///
+    /// # Errors
+    /// Fails with the names there are when it is none of them.
+    pub fn one_of(&self, folder: &str, name: &str) -> Result<Script> {
+        let mut scripts = self.folder(folder)?;
+        let names: Vec<_> = scripts
+            .iter()
+            .map(|script| script.stem().to_owned())
+            .collect();
+        match names.iter().position(|known| known == name) {
+            Some(place) => Ok(scripts.swap_remove(place)),
+            None => Err(Error::Usage(format!(
+                "{folder} has no file '{name}'; there are: {}",
+                names.join(", ")
+            ))),
+        }
     }
 
     /// One SQL file by its path.

@@ -149,6 +149,7 @@ impl Session {
             .with_default_features()
             .with_config(config)
             .with_runtime_env(runtime.build_arc()?);
+        let builder = shared.parameters.install(builder);
         let builder = llm::install(builder, &shared.models, Arc::clone(&shared.opener))
             .with_physical_optimizer_rule(Arc::new(subqueries::HideValues));
         let mut state = builder.build();
@@ -162,7 +163,7 @@ impl Session {
             scripts: shared.scripts.clone(),
         };
         ctx.register_udtf("explain_row", Arc::new(explain));
-        shared.parameters.install(&ctx);
+        shared.parameters.register(&ctx);
         shared.lake.register(&ctx).await?;
         Ok(Self {
             ctx,

@@ -19,7 +19,7 @@ use crate::run::budget::{Budget, Price};
 pub const JOB: &str = "usermirror.toml";
 
 /// Settings that are not parameters, models or sampling, with their defaults.
-const DEFAULTS: [(&str, &str); 13] = [
+const DEFAULTS: [(&str, &str); 15] = [
     ("budget.hours", ""),
     ("budget.tokens", ""),
     ("budget.usd", ""),
@@ -28,7 +28,9 @@ const DEFAULTS: [(&str, &str); 13] = [
     ("datasets", "movielens"),
     ("datasets_dir", ""),
     ("device", "auto"),
+    ("evaluate", "strong,weak"),
     ("home", ""),
+    ("python", ""),
     ("root", "./lake"),
     ("runtime", ""),
     ("select", "uncertainty"),

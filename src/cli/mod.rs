@@ -2,6 +2,7 @@
 
 mod config;
 mod doctor;
+mod evaluate;
 mod export;
 mod generate;
 mod import;
@@ -12,6 +13,7 @@ mod repl;
 mod run;
 mod sql;
 mod status;
+mod train;
 
 use clap::{Parser, Subcommand};
 
@@ -42,6 +44,7 @@ const EXAMPLES: &str = "Examples:
   usermirror sql -c 'SELECT dataset, split, count(*) FROM scenarios GROUP BY ALL'
   usermirror export --format trl --to preferences
   usermirror run job.toml --dry-run
+  usermirror evaluate --model models/tuned --model models/weak
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done but over @error_share of the model rows
 have errors, 4 stopped at the budget, 75 another run holds the root, 130 interrupted. After
@@ -57,6 +60,10 @@ enum Command {
     Import(import::Arguments),
     /// Build scenarios, decisions, scores and preference pairs
     Run(Box<run::Arguments>),
+    /// Tune a model on exported pairs, and make it a model folder
+    Train(train::Arguments),
+    /// Measure how often models choose what held-out users chose
+    Evaluate(Box<evaluate::Arguments>),
     /// Query the tables and call the models: a shell, or one statement
     Sql(sql::Arguments),
     /// Write the preference pairs in a trainer's format
@@ -74,7 +81,7 @@ enum Command {
 impl Cli {
     /// Whether this is a run, which ends what it has in hand before it leaves.
     pub fn is_run(&self) -> bool {
-        matches!(&self.command, Command::Run(_))
+        matches!(&self.command, Command::Run(_) | Command::Evaluate(_))
     }
 
     /// Whether this is the SQL shell, in which Ctrl-C ends a query and not the process.
@@ -102,6 +109,8 @@ impl Cli {
             Command::Ingest(arguments) => arguments.execute(global).await,
             Command::Import(arguments) => arguments.execute(global).await,
             Command::Run(arguments) => arguments.execute(global, stop).await,
+            Command::Train(arguments) => arguments.execute(global),
+            Command::Evaluate(arguments) => arguments.execute(global, stop).await,
             Command::Sql(arguments) => arguments.execute(global).await,
             Command::Export(arguments) => arguments.execute(global).await,
             Command::Status(arguments) => arguments.execute(global).await,

@@ -106,7 +106,7 @@ impl Arguments {
         if plan.does(Step::Distill) {
             report::print(&session).await?;
         }
-        Ok(judge(&session, found))
+        Ok(judge(&session, found, "scores"))
     }
 
     fn settings(&self, global: &Global) -> Result<Settings> {
@@ -175,12 +175,12 @@ fn cut(mut work: Vec<Work>, from: Option<Step>, until: Option<Step>) -> Result<V
 }
 
 /// The exit code of a run that was done, by how many of its rows have errors.
-fn judge(session: &Session, found: RowErrors) -> u8 {
+pub(super) fn judge(session: &Session, found: RowErrors, table: &str) -> u8 {
     if found.errors == 0 {
         return 0;
     }
     eprintln!(
-        "{} of {} rows have errors: usermirror sql -c 'SELECT error, count(*) FROM scores \
+        "{} of {} rows have errors: usermirror sql -c 'SELECT error, count(*) FROM {table} \
          GROUP BY error'; --retry does them again",
         found.errors, found.rows
     );

@@ -37,7 +37,7 @@ impl Arguments {
         }
         for script in session.scripts.folder("sql/status")? {
             let mut there = true;
-            for table in script.inputs() {
+            for table in script.list("inputs") {
                 there &= session.lake.contains(&TableReference::from(table)).await?;
             }
             if there {

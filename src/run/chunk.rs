@@ -156,10 +156,9 @@ fn mark(
     };
     let keys = step.key.iter().map(|name| column(name));
     let keys = keys.collect::<Result<Vec<_>>>()?;
-    let own = match &step.rows {
-        Some((name, value)) => Some((column(name)?, value)),
-        None => None,
-    };
+    let own = step.rows.iter();
+    let own = own.map(|own| Ok((column(&own.column)?, &own.value)));
+    let own = own.collect::<Result<Vec<_>>>()?;
     let mut prints = Vec::with_capacity(batch.num_rows());
     for row in 0..batch.num_rows() {
         let cell = |column: &ArrayRef| column.as_string::<i32>().value(row).to_owned();
@@ -171,9 +170,7 @@ fn mark(
                 key.join(", ")
             ))
         })?;
-        if let Some((column, value)) = &own
-            && cell(column) != **value
-        {
+        if let Some((column, value)) = own.iter().find(|(column, value)| cell(column) != **value) {
             return Err(Error::Failed(format!(
                 "step {} gave a row that is not its own: it declares {value}, not {}",
                 step.name,

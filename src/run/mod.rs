@@ -8,12 +8,15 @@
 //! | `whole` | steps that make their table in one go |
 //! | `keyed`, `units`, `chunk`, `pace` | steps that add what is missing, commit by commit |
 //! | [`budget`], [`estimate`] | what a run may spend, and what it will |
+//! | [`evaluate`], `baselines` | how well models choose, and what is easy |
 //! | `scenarios`, `steps` | the pipeline's own steps |
 
+mod baselines;
 pub mod budget;
 mod chunk;
 mod declared;
 pub mod estimate;
+pub mod evaluate;
 mod identity;
 mod keyed;
 mod pace;
@@ -70,10 +73,24 @@ impl Default for Options {
 /// How many rows of the model steps there are, and how many of them carry an `error`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct RowErrors {
-    /// Rows of `decisions` and `scores`.
+    /// All rows.
     pub rows: usize,
     /// Those with an error.
     pub errors: usize,
+}
+
+impl RowErrors {
+    /// Counts the rows of `tables`.
+    async fn of(session: &Session, tables: &[&str]) -> Result<Self> {
+        let mut found = Self::default();
+        for table in tables {
+            let rows = session.ctx.table(*table).await?;
+            let failed = rows.clone().filter(col("error").is_not_null())?;
+            found.rows += rows.count().await?;
+            found.errors += failed.count().await?;
+        }
+        Ok(found)
+    }
 }
 
 /// Does the work of `plan` under the root's lease and returns how many rows have an
@@ -207,20 +224,17 @@ async fn refuse_imported(session: &Session, table: &str) -> Result<()> {
 }
 
 async fn row_errors(session: &Session, plan: &Plan) -> Result<RowErrors> {
-    let mut found = RowErrors::default();
+    let mut tables = vec![];
     for (step, table) in [(Step::Decisions, "decisions"), (Step::Scores, "scores")] {
         let reached = plan.work.iter().any(|work| match work {
             Work::Step(done) => *done >= step,
             Work::File(_) => false,
         });
         if reached {
-            let rows = session.ctx.table(table).await?;
-            let failed = rows.clone().filter(col("error").is_not_null())?;
-            found.rows += rows.count().await?;
-            found.errors += failed.count().await?;
+            tables.push(table);
         }
     }
-    Ok(found)
+    RowErrors::of(session, &tables).await
 }
 
 /// Runs every check of `folder` and fails with the offending rows of those that have any.

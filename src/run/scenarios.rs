@@ -63,7 +63,7 @@ async fn declare(
     scripts.extend(session.scripts.folder("sql/scenarios")?);
     let keys: Vec<_> = datasets.iter().map(Dataset::key).collect();
     session.parameters.set("dataset", &keys.join(","))?;
-    Ok((Declared::new(scripts)?, inputs))
+    Ok((Declared::new(scripts, &session.parameters)?, inputs))
 }
 
 /// The scenarios of one dataset, in a session of their own.

@@ -7,9 +7,9 @@ use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::TableReference;
 use datafusion::error::DataFusionError;
-use datafusion::prelude::{DataFrame, col, lit};
+use datafusion::prelude::{DataFrame, Expr, col, lit};
 
-use super::declared::Declared;
+use super::declared::{Condition, Declared};
 use super::identity;
 use crate::error::{Error, Result};
 use crate::session::Session;
@@ -75,6 +75,7 @@ async fn asked(session: &Session, step: &Declared) -> Result<HashMap<Key, String
     if fingerprinted {
         columns.push(FINGERPRINT.to_owned());
     }
+    let table = only(table, &step.units)?;
     let rows = texts(distinct(table, &columns)?).await?;
     let mut parts: BTreeMap<Key, Vec<String>> = BTreeMap::new();
     for mut row in rows {
@@ -100,10 +101,7 @@ async fn made(session: &Session, step: &Declared) -> Result<Vec<(Key, String, bo
     if !session.lake.contains(&output).await? {
         return Ok(vec![]);
     }
-    let mut table = session.ctx.table(output).await?;
-    if let Some((column, value)) = &step.rows {
-        table = table.filter(col(column.as_str()).eq(lit(value.as_str())))?;
-    }
+    let mut table = only(session.ctx.table(output).await?, &step.rows)?;
     let schema = table.schema().clone();
     let has = |column: &str| schema.has_column_with_unqualified_name(column);
     let mut needed = step.key.iter().map(String::as_str).chain([FINGERPRINT]);
@@ -130,6 +128,16 @@ async fn made(session: &Session, step: &Declared) -> Result<Vec<(Key, String, bo
     Ok(units
         .map(|((key, print), failed)| (key, print, failed))
         .collect())
+}
+
+/// The rows of `table` that have the values.
+fn only(table: DataFrame, conditions: &[Condition]) -> Result<DataFrame> {
+    let conditions = conditions.iter();
+    let conditions = conditions.map(|wanted| col(&wanted.column).eq(lit(&wanted.value)));
+    Ok(match conditions.reduce(Expr::and) {
+        Some(condition) => table.filter(condition)?,
+        None => table,
+    })
 }
 
 /// The distinct rows of `columns`, in order.

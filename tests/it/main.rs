@@ -9,6 +9,7 @@
 mod bring_your_own;
 mod command_line;
 mod distill;
+mod evaluate;
 mod export;
 mod hostile;
 mod import;

@@ -111,6 +111,8 @@ pub struct ModelInfo {
     pub device: String,
     /// Hex SHA-256 over the folder's model files.
     pub fingerprint: String,
+    /// What it was made of, as JSON, where the folder tells.
+    pub provenance: Option<String>,
 }
 
 /// Why a model could not answer.

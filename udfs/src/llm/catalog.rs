@@ -140,5 +140,9 @@ fn facts(name: &str, backend: &dyn Backend) -> Result<RecordBatch> {
         ("vocabulary", number(info.vocabulary)),
         ("device", text(&info.device)),
         ("fingerprint", text(&info.fingerprint)),
+        (
+            "provenance",
+            Arc::new(StringArray::from(vec![info.provenance.as_deref()])),
+        ),
     ])?)
 }

@@ -118,6 +118,7 @@ impl Engine {
             vocabulary: folder.vocabulary,
             device: "cpu".to_owned(),
             fingerprint: folder.fingerprint,
+            provenance: folder.provenance,
         };
         let lexicon = Arc::new(Lexicon {
             tokens,

@@ -16,6 +16,8 @@ const CONFIG: &str = "genai_config.json";
 const TOKENIZER: &str = "tokenizer.json";
 const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
 const TEMPLATE: &str = "chat_template.jinja";
+/// What the model was made of. It takes no part in answers.
+const PROVENANCE: &str = "provenance.json";
 
 /// Why a folder is not a model.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -68,6 +70,8 @@ pub struct Folder {
     pub cache: CacheShape,
     /// Hex SHA-256 over every file that takes part in an answer.
     pub fingerprint: String,
+    /// The text of its provenance, where it has one.
+    pub provenance: Option<String>,
 }
 
 /// The shape of one token's keys and values.
@@ -104,6 +108,7 @@ impl Folder {
         }
         let GenaiConfig { model } = parse(&path.join(CONFIG))?;
         let special: TokenizerConfig = parse(&path.join(TOKENIZER_CONFIG))?;
+        let provenance = path.join(PROVENANCE);
         Ok(Self {
             graph: path.join(GRAPH),
             tokenizer: text(&path.join(TOKENIZER))?,
@@ -124,6 +129,10 @@ impl Folder {
                 width: model.decoder.head_size,
             },
             fingerprint: fingerprint(path)?,
+            provenance: match provenance.is_file() {
+                true => Some(text(&provenance)?),
+                false => None,
+            },
         })
     }
 }
@@ -265,6 +274,18 @@ mod tests {
         assert_eq!(read.bos_token, "");
         assert_eq!(read.eos_token, "<|im_end|>");
         assert_eq!(read.cache.token_bytes(), 2 * 4 * 6 * 32 * 4);
+        assert_eq!(read.provenance, None);
+    }
+
+    #[test]
+    fn a_provenance_is_told_and_takes_no_part_in_the_fingerprint() {
+        let folder = tempfile::tempdir().unwrap();
+        write_folder(folder.path());
+        let before = Folder::read(folder.path()).unwrap();
+        std::fs::write(folder.path().join(PROVENANCE), "{}").unwrap();
+        let after = Folder::read(folder.path()).unwrap();
+        assert_eq!(after.provenance.as_deref(), Some("{}"));
+        assert_eq!(after.fingerprint, before.fingerprint);
     }
 
     #[test]

@@ -9,9 +9,11 @@
 
 mod candidates;
 mod factorize;
+mod factors;
 mod rank_collaborative;
 mod rank_content;
 mod rank_random;
+mod score_collaborative;
 mod singular;
 mod sparse_rows;
 mod windows;
@@ -26,6 +28,7 @@ pub fn functions() -> Vec<Arc<ScalarUDF>> {
         ScalarUDF::from(rank_collaborative::RankCollaborative::new()),
         ScalarUDF::from(rank_content::RankContent::new()),
         ScalarUDF::from(rank_random::RankRandom::new()),
+        ScalarUDF::from(score_collaborative::ScoreCollaborative::new()),
     ]
     .map(Arc::new)
     .into()

@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::array::{AsArray, StructArray};
-use datafusion::arrow::datatypes::{DataType, Float32Type, Int32Type, Int64Type};
-use datafusion::common::exec_err;
+use datafusion::arrow::array::AsArray;
+use datafusion::arrow::datatypes::{DataType, Int64Type};
 use datafusion::common::utils::take_function_args;
 use datafusion::error::Result;
 use datafusion::logical_expr::{
@@ -12,11 +11,12 @@ use datafusion::logical_expr::{
 };
 use datafusion_macros::user_doc;
 use faer::linalg::matmul::matmul;
-use faer::{Accum, Mat, MatRef, Par};
+use faer::{Accum, Mat, Par};
 
 use super::candidates::{Allowed, Best, size};
 use super::factorize::factors_type;
-use super::windows::{by_window, field, runs, window};
+use super::factors::Factors;
+use super::windows::{by_window, runs, window};
 use crate::columns::{Lists, Rows, coerce, list_of, repeated};
 
 /// Users scored by one product, and items: a product's scores stay in the cache. Every
@@ -48,7 +48,8 @@ const TILE: usize = 768;
     ),
     argument(name = "excluded", description = "BIGINT[] of items never to propose."),
     argument(name = "count", description = "BIGINT, how many to propose."),
-    related_udf(name = "factorize")
+    related_udf(name = "factorize"),
+    related_udf(name = "score_collaborative")
 )]
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(super) struct RankCollaborative {
@@ -107,7 +108,7 @@ impl ScalarUDFImpl for RankCollaborative {
             let asked = run.filter(|row| rows.is_valid(*row));
             for (index, asked) in by_window(asked, windows.values()) {
                 if let Some(learnt) = window(NAME, learnt.as_ref(), index)? {
-                    requests.rank(&Factors::of(&learnt)?, &asked, &mut ranked)?;
+                    requests.rank(&Factors::of(NAME, &learnt)?, &asked, &mut ranked)?;
                 }
             }
         }
@@ -125,63 +126,19 @@ impl ScalarUDFImpl for RankCollaborative {
 
 const NAME: &str = "rank_collaborative";
 
-/// The factors of one window, as they lie in their column: items × rank.
-struct Factors<'a> {
-    query: MatRef<'a, f32>,
-    item: MatRef<'a, f32>,
-    /// Whether the item had events; without, its score says nothing.
-    known: Vec<bool>,
-}
-
-impl<'a> Factors<'a> {
-    fn of(window: &'a StructArray) -> Result<Self> {
-        let rank = window.column(0).as_primitive::<Int32Type>().value(0) as usize;
-        let query = field::<Float32Type>(window, "query")?;
-        let item = field::<Float32Type>(window, "item")?;
-        if query.len() != item.len() || query.len() % rank.max(1) != 0 {
-            return exec_err!("{NAME}: these are no results of factorize: lengths do not fit");
-        }
-        let items = query.len() / rank.max(1);
-        Ok(Self {
-            query: MatRef::from_row_major_slice(query, items, rank),
-            item: MatRef::from_row_major_slice(item, items, rank),
-            known: item
-                .chunks(rank.max(1))
-                .map(|row| row.iter().any(|value| *value != 0.0))
-                .collect(),
-        })
-    }
-
-    /// Scores the tile of items from `first` for each query, into that many first rows
-    /// of `scores` as are returned.
-    fn score(&self, first: usize, queries: &Mat<f32>, scores: &mut Mat<f32>) -> usize {
-        let tile = TILE.min(self.item.nrows() - first);
-        matmul(
-            scores.subrows_mut(0, tile),
-            Accum::Replace,
-            self.item.subrows(first, tile),
-            queries,
-            1.0,
-            Par::Seq,
-        );
-        tile
-    }
-
-    /// Adds up the query rows of the seen items, each once.
-    fn query_of(&self, seen: &[i64], query: &mut [f32]) {
-        let mut seen: Vec<usize> = seen
-            .iter()
-            .filter_map(|i| usize::try_from(*i).ok())
-            .collect();
-        // In one order, so that the sum rounds the same however the list is sorted.
-        seen.sort_unstable();
-        seen.dedup();
-        for item in seen.into_iter().filter(|item| *item < self.query.nrows()) {
-            for (sum, value) in query.iter_mut().zip(self.query.row(item).iter()) {
-                *sum += value;
-            }
-        }
-    }
+/// Scores the tile of items from `first` for each query, into that many first rows of
+/// `scores` as are returned.
+fn score(factors: &Factors<'_>, first: usize, queries: &Mat<f32>, scores: &mut Mat<f32>) -> usize {
+    let tile = TILE.min(factors.item.nrows() - first);
+    matmul(
+        scores.subrows_mut(0, tile),
+        Accum::Replace,
+        factors.item.subrows(first, tile),
+        queries,
+        1.0,
+        Par::Seq,
+    );
+    tile
 }
 
 /// What each row of a batch asks for.
@@ -207,7 +164,7 @@ impl Requests<'_> {
             let horizon = searches.iter().map(|search| search.allowed.horizon()).max();
             let items = factors.item.nrows().min(horizon.unwrap_or(0));
             for first in (0..items).step_by(TILE) {
-                let tile = factors.score(first, &queries, &mut scores);
+                let tile = score(factors, first, &queries, &mut scores);
                 for (column, Search { allowed, best }) in searches.iter_mut().enumerate() {
                     let scores = &scores.col_as_slice(column)[..tile];
                     best.offer(first, scores, |item| {
@@ -244,6 +201,7 @@ impl Requests<'_> {
 #[cfg(test)]
 mod tests {
     use datafusion::arrow::array::{ArrayRef, ListArray};
+    use faer::MatRef;
     use proptest::prelude::*;
 
     use super::*;
@@ -364,7 +322,7 @@ mod tests {
             let queries = Mat::from_fn(rank, BLOCK, |row, _| query[row]);
             let mut scores = Mat::zeros(TILE, BLOCK);
             for first in [0, TILE] {
-                let tile = factors.score(first, &queries, &mut scores);
+                let tile = score(&factors, first, &queries, &mut scores);
                 for column in 1..BLOCK {
                     assert_eq!(
                         scores.col_as_slice(column)[..tile],

@@ -43,6 +43,7 @@ impl Fake {
                 vocabulary: 100,
                 device: "cpu".to_owned(),
                 fingerprint: "00".to_owned(),
+                provenance: None,
             },
             concurrency,
             longest,

@@ -1,0 +1,27 @@
+-- Decision first, as the paper has it: @samples decisions of model @model, each with the letter that
+-- it ends in and the distribution over the letters there.
+CREATE OR REPLACE VIEW answered AS
+WITH written AS (
+    SELECT scenario_id, rotation, truth, choice_count, messages, unnest(decisions) AS decision
+    FROM (SELECT *, decide(@model, messages, @samples) AS decisions FROM shown)
+),
+weighed AS (
+    SELECT
+        *,
+        -- Nothing is asked where there is no text.
+        choose(
+            @model, messages, CASE WHEN decision['finish'] = 'behavior' THEN decision['text'] END, choice_count
+        ) AS answer
+    FROM written
+)
+SELECT
+    scenario_id,
+    rotation,
+    decision['draw'] AS draw,
+    truth,
+    choice_count,
+    letter_index(decision['letter']) AS place,
+    answer['probs'] AS probs,
+    decision['tokens'] AS tokens,
+    coalesce(decision['error'], answer['error']) AS error
+FROM weighed;
