@@ -35,7 +35,7 @@ def changed(**columns: list[dict[str, str]]) -> list[dict]:
 @pytest.mark.parametrize(
     ("rows", "complaint"),
     [
-        ([], "holds no pairs"),
+        ([], "holds no rows"),
         (
             changed(prompt=[message("system", "Hi"), *pair(1)["prompt"]]),
             r"mixes prompts of different chat templates: system \+ user; user",

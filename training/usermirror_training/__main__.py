@@ -20,7 +20,7 @@ HELP = {
     "dpo": "fine-tune on the preference pairs",
     "grpo": "fine-tune on decisions of its own, rewarded where they choose as the user did",
     "export": "checkpoint → model folder, compared before it appears",
-    "verify": "compare a model folder with its checkpoint",
+    "verify": "compare a model folder, or choices made with it, with its checkpoint",
     "restore": "fp32 model folder → checkpoint",
     "demo": "train the demo models from nothing",
 }
@@ -77,7 +77,18 @@ def parser() -> argparse.ArgumentParser:
     added.add_argument("--precision", choices=("fp32", "int8", "int4"), default="fp32")
     added = command("verify", _verify)
     added.add_argument("--model", type=Path, required=True, help="checkpoint")
-    added.add_argument("--onnx", type=Path, required=True, help="model folder")
+    compared = added.add_mutually_exclusive_group(required=True)
+    compared.add_argument("--onnx", type=Path, help="model folder")
+    compared.add_argument(
+        "--choices", type=Path, help="Parquet of messages, text and the engine's probs"
+    )
+    added.add_argument(
+        "--tolerance",
+        type=float,
+        default=1e-4,
+        help="with --choices: how far a probability may be off (default 1e-4, for fp32; "
+        "1 only measures)",
+    )
     added = command("restore", _restore)
     added.add_argument("--model", type=Path, required=True, help="model folder")
     added.add_argument("--to", type=Path, required=True, help="checkpoint folder to write")
@@ -105,6 +116,12 @@ def _export(arguments: argparse.Namespace) -> None:
 
 
 def _verify(arguments: argparse.Namespace) -> None:
+    if arguments.choices:
+        from .choices import compare
+
+        agreement = compare(arguments.model, arguments.choices, arguments.tolerance)
+        print(f"{arguments.choices}: {agreement}")
+        return
     from .verify import verify
 
     print(f"{arguments.onnx}: {verify(arguments.model, arguments.onnx)}")

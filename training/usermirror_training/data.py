@@ -7,7 +7,6 @@ of messages `{role, content}`. `--format sft` writes the chosen conversation as 
 import re
 import shutil
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,30 +14,21 @@ from datasets import Dataset
 from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
 
+from . import tables
 from .errors import TrainingError
+from .tables import Row
 
+EXPORT = "usermirror export --format trl --to DIR"
 LETTER = re.compile(r"Behavior: \[([A-Z])\]")
 PAIR_COLUMNS = ("prompt", "chosen", "rejected")
 CONVERSATION_COLUMN = "messages"
 CONTROL = ("<|im_start|>", "<|im_end|>", "<|start_header_id|>", "<|eot_id|>", "[INST]")
 """Marks of chat templates. In a text they mean that a template was applied to it already."""
 
-Row = dict[str, Any]
-
-
-def files(source: Path) -> list[Path]:
-    """The Parquet files of a file, a folder or an exported dataset folder."""
-    found = [source] if source.is_file() else sorted(source.rglob("*.parquet"))
-    if not found:
-        raise TrainingError(
-            f"{source} holds no Parquet file: `usermirror export --format trl --to DIR` writes one"
-        )
-    return found
-
 
 def pairs(source: Path) -> list[Row]:
     """The pairs in `source`, each `{prompt, chosen, rejected}`; raises when one cannot be used."""
-    rows = _rows(source, PAIR_COLUMNS)
+    rows = tables.read(source, PAIR_COLUMNS, EXPORT)
     for number, row in enumerate(rows):
         where = f"{source}, pair {number}"
         chosen, rejected = (_answer(row[side], where) for side in ("chosen", "rejected"))
@@ -51,10 +41,11 @@ def pairs(source: Path) -> list[Row]:
 
 def demonstrations(source: Path) -> list[Row]:
     """What supervised fine-tuning learns: `{prompt, completion}` of pairs or of conversations."""
-    if CONVERSATION_COLUMN not in pq.read_schema(files(source)[0]).names:
+    if CONVERSATION_COLUMN not in pq.read_schema(tables.files(source, EXPORT)[0]).names:
         return [{"prompt": r["prompt"], "completion": r["chosen"]} for r in pairs(source)]
-    conversations = [row[CONVERSATION_COLUMN] for row in _rows(source, (CONVERSATION_COLUMN,))]
-    rows = [{"prompt": talk[:-1], "completion": talk[-1:]} for talk in conversations]
+    read = tables.read(source, (CONVERSATION_COLUMN,), EXPORT)
+    talks = [row[CONVERSATION_COLUMN] for row in read]
+    rows = [{"prompt": talk[:-1], "completion": talk[-1:]} for talk in talks]
     for number, row in enumerate(rows):
         where = f"{source}, row {number}"
         _check_prompt(row["prompt"], letter(_answer(row["completion"], where)), where)
@@ -100,25 +91,6 @@ def store(rows: list[Row], folder: Path) -> None:
     """
     shutil.rmtree(folder, ignore_errors=True)
     Dataset(pa.Table.from_pylist(rows)).save_to_disk(folder)
-
-
-def _rows(source: Path, columns: tuple[str, ...]) -> list[Row]:
-    rows: list[Row] = []
-    for path in files(source):
-        try:
-            names = pq.read_schema(path).names
-            missing = [column for column in columns if column not in names]
-            if missing:
-                raise TrainingError(
-                    f"{path} has no column {', '.join(missing)} (it has {', '.join(names)}): "
-                    "`usermirror export --format trl` writes the form that is read here"
-                )
-            rows += pq.read_table(path, columns=list(columns)).to_pylist()
-        except (pa.ArrowInvalid, OSError) as error:
-            raise TrainingError(f"{path} cannot be read as Parquet: {error}") from error
-    if not rows:
-        raise TrainingError(f"{source} holds no pairs: has `usermirror run` found any?")
-    return rows
 
 
 def _answer(messages: list[dict[str, str]], where: str) -> str:

@@ -10,7 +10,7 @@ from accelerate import PartialState
 from datasets import load_from_disk
 from transformers import PrinterCallback, Trainer
 
-from . import checkpoint, curves, data, outputs, progress, provenance, stages
+from . import checkpoint, curves, data, outputs, progress, provenance, stages, tables
 from .config import Settings
 from .errors import TrainingError
 
@@ -36,7 +36,8 @@ def train(stage: str, source: Path, examples: Path, target: Path, settings: Sett
     tokenizer = checkpoint.tokenizer(source)
     data.check_lengths(rows, tokenizer, settings.max_length)
     folder = outputs.partial(target)
-    origin = provenance.of_training(stage, source, data.files(examples), len(rows), settings)
+    files = tables.files(examples, data.EXPORT)
+    origin = provenance.of_training(stage, source, files, len(rows), settings)
     with PartialState().main_process_first():
         resumed = _begin(folder, origin, source)
         if PartialState().is_main_process:

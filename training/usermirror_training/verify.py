@@ -10,6 +10,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from . import checkpoint, provenance, slot_graph
+from .choices import OPENING, letter_ids
 from .errors import TrainingError
 
 FP32_TOLERANCE = 1e-4
@@ -31,7 +32,6 @@ PROMPTS = tuple(
         ("Age: 25-34\n- 2 hours ago: Harbour, rated 5/5\n- just now: Tower", "Tower"),
     )
 )  # fmt: skip
-OPENING = "Behavior: ["
 
 
 @dataclass(frozen=True)
@@ -59,9 +59,7 @@ def verify(source: Path, target: Path) -> Difference:
         raise TrainingError(f"{target} is not a model folder: it has no {slot_graph.FILE}")
     session = onnxruntime.InferenceSession(target / slot_graph.FILE, _quiet())
     steps = _steps(tokenizer)
-    letters = [
-        tokenizer(f"{OPENING}{x}", add_special_tokens=False)["input_ids"][-1] for x in LETTERS
-    ]
+    letters = letter_ids(tokenizer)[: len(LETTERS)]
     expected, computed = _expected(model, steps), _computed(session, model, steps)
     logit = max(float(np.abs(a - b).max()) for a, b in zip(expected, computed, strict=True))
     chosen = [_softmax(logits[:, letters]) for logits in (expected[-1], computed[-1])]

@@ -6,10 +6,10 @@ from pathlib import Path
 import torch
 from transformers import LlamaForCausalLM
 
+from ..choices import OPENING, opened, probabilities
 from .examples import Encoder
 from .prompts import Scenario
 
-OPENING = "Behavior: ["
 DIGITS = 6
 
 
@@ -32,22 +32,16 @@ def write(
             text = text.split(OPENING)[0].strip()
             prompt = encoder.prompt(scenario.messages)
             choices = len(scenario.options)
+            letters = encoder.letters[:choices].tolist()
+            probs = probabilities(model, prompt + encoder.text(opened(text)), letters)
             case = {
                 "messages": scenario.messages,
                 "text": text,
                 "choices": choices,
-                "probs": _letter_probabilities(model, encoder, prompt, text, choices),
+                "probs": [round(p, DIGITS) for p in probs.tolist()],
                 "perplexity": _perplexity(model, prompt, encoder.text(text)),
             }
             lines.write(json.dumps(case, ensure_ascii=False, separators=(",", ":")) + "\n")
-
-
-def _letter_probabilities(
-    model: LlamaForCausalLM, encoder: Encoder, prompt: list[int], text: str, choices: int
-) -> list[float]:
-    ids = prompt + encoder.text(f"{text}\n{OPENING}" if text else OPENING)
-    logits = model(torch.tensor([ids])).logits[0, -1, encoder.letters[:choices]]
-    return [round(p, DIGITS) for p in logits.double().softmax(-1).tolist()]
 
 
 def _perplexity(model: LlamaForCausalLM, prompt: list[int], answer: list[int]) -> float:
