@@ -75,6 +75,11 @@ train: build runtime $(VENV)
 		--data $(TRAINED)/preferences --to $(TRAINED)/dpo
 	$(TRAINING) export --model $(TRAINED)/sft --to $(TRAINED)/models/sft
 	$(TRAINING) export --model $(TRAINED)/dpo --to $(TRAINED)/models/dpo
+	$(TRAIN_RUN) sql --model dpo=$(TRAINED)/models/dpo -c "COPY ( \
+		SELECT messages, '' AS text, choose('dpo', messages, '', choice_count)['probs'] AS probs \
+		FROM scenarios WHERE split = 'eval' ORDER BY scenario_id LIMIT 200 \
+		) TO '$(TRAINED)/choices.parquet'"
+	$(TRAINING) verify --model $(TRAINED)/dpo --choices $(TRAINED)/choices.parquet
 	cp -R $(TRAINED)/raw/policy $(TRAINED)/lake
 	$(TRAIN_RUN) evaluate --model base=models/weak --model $(TRAINED)/models/sft \
 		--model $(TRAINED)/models/dpo --model strong=models/strong \

@@ -26,7 +26,7 @@ In the shell, \\? lists its commands, \\d the tables, \\q leaves; @seed and the 
 parameters can be used in queries and changed by SET usermirror.seed = 7.")]
 pub struct Arguments {
     /// A statement to run; may be repeated, runs before the files
-    #[arg(short = 'c', value_name = "SQL")]
+    #[arg(short = 'c', value_name = "SQL", allow_hyphen_values = true)]
     commands: Vec<String>,
     /// A file of statements to run; may be repeated
     #[arg(short = 'f', value_name = "FILE")]
