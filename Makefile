@@ -16,8 +16,16 @@ TRAINED := target/train
 TRAIN_RUN = $(BINARY) --root $(TRAINED)/lake
 VENV := .venv/.installed
 TRAINING = PYTHONPATH=training .venv/bin/python -m usermirror_training
+TRAIN_CONFIG := --config training/demo.toml
+# Trained models are named by how their pairs were selected and what they were last trained with.
+STRATEGIES := uncertainty random_letters random high_accuracy low_accuracy accuracy_difference ifd
+ABLATION := $(STRATEGIES:%=%_dpo) uncertainty_sft uncertainty_grpo
 
-.PHONY: demo test lint build runtime servers models train train-test install bench clean
+.PHONY: demo test lint build runtime servers models train ablation train-test install bench clean
+# Each strategy replaces the pairs of the one before.
+.NOTPARALLEL:
+# Checkpoints stay, though only the models made of them are asked for.
+.SECONDARY:
 
 demo: build runtime
 	rm -rf $(DEMO)
@@ -65,23 +73,43 @@ models: build runtime $(VENV)
 
 # Pairs from a demo world, SFT and DPO of the weak model on them, and how well the three models
 # choose on users whom neither step saw (about twenty minutes on two cores).
-train: build runtime $(VENV)
-	rm -rf $(TRAINED)
-	$(TRAIN_RUN) generate movielens --to $(TRAINED)/raw --users 4000 --seed 8
-	$(TRAIN_RUN) ingest movielens --from $(TRAINED)/raw
-	$(TRAIN_RUN) run --datasets movielens --scenarios 4096 --pairs 1000 $(DEMO_SHAPE)
-	$(TRAIN_RUN) export --format trl --to $(TRAINED)/preferences
-	$(TRAINING) restore --model models/weak --to $(TRAINED)/base
-	$(TRAINING) sft --config training/demo.toml --model $(TRAINED)/base \
-		--data $(TRAINED)/preferences --to $(TRAINED)/sft
-	$(TRAINING) dpo --config training/demo.toml --model $(TRAINED)/sft \
-		--data $(TRAINED)/preferences --to $(TRAINED)/dpo
-	$(TRAINING) export --model $(TRAINED)/sft --to $(TRAINED)/models/sft
-	$(TRAINING) export --model $(TRAINED)/dpo --to $(TRAINED)/models/dpo
+train: build runtime $(VENV) $(TRAINED)/models/uncertainty_sft $(TRAINED)/models/uncertainty_dpo
 	$(TRAIN_RUN) sql --format table --model base=models/weak \
-		--model sft=$(TRAINED)/models/sft --model dpo=$(TRAINED)/models/dpo \
+		--model sft=$(TRAINED)/models/uncertainty_sft --model dpo=$(TRAINED)/models/uncertainty_dpo \
 		-f sql/evaluate/10_answers.sql -f sql/evaluate/20_resamples.sql \
 		-f sql/evaluate/30_accuracy.sql -f sql/evaluate/40_gains.sql
+
+# The same with pairs of every selection strategy, and with GRPO (about an hour on two cores).
+ablation: build runtime $(VENV) $(ABLATION:%=$(TRAINED)/models/%)
+	$(TRAIN_RUN) evaluate $(foreach name,$(ABLATION),--model $(name)=$(TRAINED)/models/$(name)) \
+		--model weak=models/weak
+
+# What both are made of. All of it appears whole and once: after a kill the same command goes on,
+# and `rm -rf target/train` begins anew.
+$(TRAINED)/.scored: | build runtime
+	$(TRAIN_RUN) generate movielens --to $(TRAINED)/raw --users 4000 --seed 8
+	$(TRAIN_RUN) ingest movielens --from $(TRAINED)/raw
+	$(TRAIN_RUN) run --datasets movielens --scenarios 4096 --until scores $(DEMO_SHAPE)
+	touch $@
+
+$(TRAINED)/preferences/%/README.md: | $(TRAINED)/.scored
+	$(TRAIN_RUN) run --from distill --select $* --pairs 1000
+	$(TRAIN_RUN) export --format trl --to $(@D)
+
+$(TRAINED)/base: | $(VENV)
+	$(TRAINING) restore --model models/weak --to $@
+
+$(TRAINED)/checkpoints/%_sft: | $(TRAINED)/preferences/%/README.md $(TRAINED)/base
+	$(TRAINING) sft $(TRAIN_CONFIG) --model $(TRAINED)/base --data $(TRAINED)/preferences/$* --to $@
+
+$(TRAINED)/checkpoints/%_dpo: | $(TRAINED)/checkpoints/%_sft
+	$(TRAINING) dpo $(TRAIN_CONFIG) --model $| --data $(TRAINED)/preferences/$* --to $@
+
+$(TRAINED)/checkpoints/%_grpo: | $(TRAINED)/checkpoints/%_sft
+	$(TRAINING) grpo $(TRAIN_CONFIG) --model $| --data $(TRAINED)/preferences/$* --to $@
+
+$(TRAINED)/models/%: | $(TRAINED)/checkpoints/%
+	$(TRAINING) export --model $| --to $@
 
 # The tests of the training stage.
 train-test: $(VENV)
