@@ -16,8 +16,17 @@ TRAINED := target/train
 TRAIN_RUN = $(BINARY) --root $(TRAINED)/lake
 VENV := .venv/.installed
 TRAINING = PYTHONPATH=training .venv/bin/python -m usermirror_training
+TRAIN_CONFIG := --config training/demo.toml
+TRAIN_EVALUATE = $(TRAIN_RUN) evaluate --baseline sql/demo/ceiling.sql
+# Trained models are named by how their pairs were selected and what they were last trained with.
+STRATEGIES := uncertainty random_letters random high_accuracy low_accuracy accuracy_difference ifd
+ABLATION := $(STRATEGIES:%=%_dpo) uncertainty_sft uncertainty_grpo
 
-.PHONY: demo test lint build runtime servers models train train-test install bench clean
+.PHONY: demo test lint build runtime servers models train ablation train-test install bench clean
+# Each strategy replaces the pairs of the one before.
+.NOTPARALLEL:
+# Checkpoints stay, though only the models made of them are asked for.
+.SECONDARY:
 
 demo: build runtime
 	rm -rf $(DEMO)
@@ -61,30 +70,50 @@ models: build runtime $(VENV)
 	cp -R target/models/* models
 
 # Pairs from a demo world, SFT and DPO of the weak model on them, and how well the three models
-# choose on users whom neither step saw (about twenty minutes on two cores).
-train: build runtime $(VENV)
-	rm -rf $(TRAINED)
-	$(TRAIN_RUN) generate movielens --to $(TRAINED)/raw --users 4000 --seed 8
-	$(TRAIN_RUN) ingest movielens --from $(TRAINED)/raw
-	$(TRAIN_RUN) run --datasets movielens --scenarios 4096 --pairs 1000 $(DEMO_SHAPE)
-	$(TRAIN_RUN) export --format trl --to $(TRAINED)/preferences
-	$(TRAINING) restore --model models/weak --to $(TRAINED)/base
-	$(TRAINING) sft --config training/demo.toml --model $(TRAINED)/base \
-		--data $(TRAINED)/preferences --to $(TRAINED)/sft
-	$(TRAINING) dpo --config training/demo.toml --model $(TRAINED)/sft \
-		--data $(TRAINED)/preferences --to $(TRAINED)/dpo
-	$(TRAINING) export --model $(TRAINED)/sft --to $(TRAINED)/models/sft
-	$(TRAINING) export --model $(TRAINED)/dpo --to $(TRAINED)/models/dpo
-	$(TRAIN_RUN) sql --model dpo=$(TRAINED)/models/dpo -c "COPY ( \
+# choose on users whom neither step saw, beside the strong one and the best possible (about twenty
+# minutes on two cores). First, that the engine computes what was trained.
+train: build runtime $(VENV) $(TRAINED)/models/uncertainty_sft $(TRAINED)/models/uncertainty_dpo
+	$(TRAIN_RUN) sql --model dpo=$(TRAINED)/models/uncertainty_dpo -c "COPY ( \
 		SELECT messages, '' AS text, choose('dpo', messages, '', choice_count)['probs'] AS probs \
 		FROM scenarios WHERE split = 'eval' ORDER BY scenario_id LIMIT 200 \
 		) TO '$(TRAINED)/choices.parquet'"
-	$(TRAINING) verify --model $(TRAINED)/dpo --choices $(TRAINED)/choices.parquet
+	$(TRAINING) verify --model $(TRAINED)/checkpoints/uncertainty_dpo --choices $(TRAINED)/choices.parquet
+	$(TRAIN_EVALUATE) --model $(TRAINED)/models/uncertainty_sft --model base=models/weak \
+		--model $(TRAINED)/models/uncertainty_dpo --model strong=models/strong
+
+# The same with pairs of every selection strategy, and with GRPO (about an hour on two cores).
+ablation: build runtime $(VENV) $(ABLATION:%=$(TRAINED)/models/%)
+	$(TRAIN_EVALUATE) $(ABLATION:%=--model $(TRAINED)/models/%) --model base=models/weak \
+		--model strong=models/strong
+
+# What both are made of. All of it appears whole and once: after a kill the same command goes on,
+# and `rm -rf target/train` begins anew.
+$(TRAINED)/.scored: | build runtime
+	$(TRAIN_RUN) generate movielens --to $(TRAINED)/raw --users 4000 --seed 8
+	$(TRAIN_RUN) ingest movielens --from $(TRAINED)/raw
+	rm -rf $(TRAINED)/lake/policy
 	cp -R $(TRAINED)/raw/policy $(TRAINED)/lake
-	$(TRAIN_RUN) evaluate --model base=models/weak --model $(TRAINED)/models/sft \
-		--model $(TRAINED)/models/dpo --model strong=models/strong \
-		--baseline sql/demo/ceiling.sql --against base
-	$(TRAIN_RUN) evaluate --model $(TRAINED)/models/sft --baseline sql/demo/ceiling.sql --against sft
+	$(TRAIN_RUN) run --datasets movielens --scenarios 4096 --until scores $(DEMO_SHAPE)
+	touch $@
+
+$(TRAINED)/preferences/%/README.md: | $(TRAINED)/.scored
+	$(TRAIN_RUN) run --from distill --select $* --pairs 1000
+	$(TRAIN_RUN) export --format trl --to $(@D)
+
+$(TRAINED)/base: | $(VENV)
+	$(TRAINING) restore --model models/weak --to $@
+
+$(TRAINED)/checkpoints/%_sft: | $(TRAINED)/preferences/%/README.md $(TRAINED)/base
+	$(TRAINING) sft $(TRAIN_CONFIG) --model $(TRAINED)/base --data $(TRAINED)/preferences/$* --to $@
+
+$(TRAINED)/checkpoints/%_dpo: | $(TRAINED)/checkpoints/%_sft
+	$(TRAINING) dpo $(TRAIN_CONFIG) --model $| --data $(TRAINED)/preferences/$* --to $@
+
+$(TRAINED)/checkpoints/%_grpo: | $(TRAINED)/checkpoints/%_sft
+	$(TRAINING) grpo $(TRAIN_CONFIG) --model $| --data $(TRAINED)/preferences/$* --to $@
+
+$(TRAINED)/models/%: | $(TRAINED)/checkpoints/%
+	$(TRAINING) export --model $| --to $@
 
 # The tests of the training stage.
 train-test: $(VENV)

@@ -1,5 +1,5 @@
 -- The pair that training gets: which decision is the chosen one, which the rejected one,
--- and the scenario's rank by the epistemic gap in its stratum.
+-- and the scenario's rank in its stratum, by the strategy that selected it.
 --
 -- inputs: public.preferences
 WITH pair AS (

@@ -19,6 +19,8 @@ SELECT
     CAST('none' AS TEXT) AS name,
     CAST(CASE
         WHEN s.split <> 'train' THEN 'not of the training split'
+        WHEN (SELECT count(*) > 0 AND count(chosen_draw) = 0 FROM public.preferences)
+            THEN 'pairs are made without decisions, and it was not selected for one'
         WHEN j.scenario_id IS NULL THEN 'no decision is scored yet'
         WHEN j.strong = 0 THEN 'no decision of the strong model could be scored'
         WHEN j.weak = 0 THEN 'no decision of the weak model could be scored'

@@ -1,5 +1,6 @@
 //! Distillation, held against numbers computed independently of this code.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use usermirror::session::Session;
@@ -21,10 +22,15 @@ async fn golden(folder: &Path) -> Session {
          SELECT CAST(scenario AS TEXT) AS scenario_id, source, draw, probs, entropy(probs) AS entropy,
                 behavior, behavior = truth AS accepted, CAST(NULL AS TEXT) AS error
          FROM golden_scores",
+        "CREATE TABLE decisions AS
+         SELECT scenario_id, source, draw, concat('Thought ', draw, ' of ', source) AS text FROM scores",
         "CREATE TABLE scenarios AS
-         SELECT DISTINCT CAST(scenario AS TEXT) AS scenario_id, 'golden' AS dataset,
-                'train' AS split, choice_count, truth
+         SELECT DISTINCT CAST(scenario AS TEXT) AS scenario_id, 'golden' AS dataset, 'train' AS split,
+                'u' AS user_id, 'i' AS item_id, TIMESTAMP '2001-01-01' AS ts, ['i'] AS exposure,
+                choice_count, truth, ['Which?'] AS messages
          FROM golden_scores",
+        "CREATE TABLE ifd AS
+         SELECT scenario_id, nullif(round(uniform(7, scenario_id), 2), 0.5) AS ifd FROM scenarios",
     ] {
         session.ctx.sql(sql).await.unwrap();
     }
@@ -37,15 +43,27 @@ async fn golden(folder: &Path) -> Session {
         .ctx
         .register_table("uncertainty", uncertainty.into_view())
         .unwrap();
+    select(&session, "uncertainty").await;
+    session
+}
+
+/// Makes `preferences` of the pairs that `strategy` selects.
+async fn select(session: &Session, strategy: &str) {
     for file in [
         "distill/20_pairs",
-        "select/uncertainty",
+        &format!("select/{strategy}"),
         "distill/30_quotas",
+        "distill/40_preferences",
     ] {
         let script = session.scripts.file(&format!("sql/{file}.sql")).unwrap();
-        script.run(&session.ctx).await.unwrap();
+        if let Some(preferences) = script.run(&session.ctx).await.unwrap() {
+            session.ctx.deregister_table("preferences").unwrap();
+            session
+                .ctx
+                .register_table("preferences", preferences.into_view())
+                .unwrap();
+        }
     }
-    session
 }
 
 #[tokio::test]
@@ -126,4 +144,96 @@ async fn the_largest_gaps_of_a_stratum_are_selected() {
     )
     .await;
     assert_eq!(worse_selected, [["300", "0"]]);
+}
+
+/// Every strategy, and what it ranks by, least first: none where it draws at random.
+const STRATEGIES: [(&str, Option<&str>); 7] = [
+    ("uncertainty", Some("-delta_eu")),
+    ("random_letters", None),
+    ("random", None),
+    ("high_accuracy", Some("-accuracy_strong")),
+    ("low_accuracy", Some("accuracy_strong")),
+    (
+        "accuracy_difference",
+        Some("accuracy_weak - accuracy_strong"),
+    ),
+    ("ifd", Some("coalesce(-ifd, 1)")),
+];
+
+const SELECTED: &str =
+    "SELECT scenario_id, rank, chosen, rejected FROM preferences ORDER BY scenario_id";
+
+#[tokio::test]
+async fn every_strategy_fills_the_quotas_in_its_own_order() {
+    let lake = tempfile::tempdir().unwrap();
+    let session = golden(lake.path()).await;
+    session.parameters.set("pairs", "300").unwrap();
+    let mut selections = BTreeSet::new();
+    for (strategy, order) in STRATEGIES {
+        select(&session, strategy).await;
+        let selected = rows(&session, SELECTED).await;
+        assert_eq!(selected.len(), 300, "{strategy}");
+        for check in session.scripts.folder("sql/checks/distill").unwrap() {
+            let offending = check.run(&session.ctx).await.unwrap().unwrap();
+            assert_eq!(
+                offending.count().await.unwrap(),
+                0,
+                "{strategy}: {}",
+                check.path
+            );
+        }
+        if let Some(order) = order {
+            let misplaced = format!(
+                "SELECT count(*) FROM (
+                     SELECT {order} < lag({order}) OVER (PARTITION BY r.choice_count ORDER BY r.rank)
+                            AS before_its_turn
+                     FROM ranked AS r
+                     JOIN uncertainty AS u ON u.scenario_id = r.scenario_id
+                     JOIN ifd AS i ON i.scenario_id = r.scenario_id
+                 ) WHERE before_its_turn"
+            );
+            assert_eq!(rows(&session, &misplaced).await, [["0"]], "{strategy}");
+        }
+        select(&session, strategy).await;
+        assert_eq!(rows(&session, SELECTED).await, selected, "{strategy}");
+        selections.insert(selected);
+    }
+    assert_eq!(selections.len(), STRATEGIES.len());
+}
+
+#[tokio::test]
+async fn another_seed_draws_other_pairs() {
+    let lake = tempfile::tempdir().unwrap();
+    let session = golden(lake.path()).await;
+    session.parameters.set("pairs", "300").unwrap();
+    for strategy in ["random_letters", "random", "high_accuracy"] {
+        select(&session, strategy).await;
+        let selected = rows(&session, SELECTED).await;
+        session.parameters.set("seed", "7").unwrap();
+        select(&session, strategy).await;
+        assert_ne!(rows(&session, SELECTED).await, selected, "{strategy}");
+        session.parameters.set("seed", "42").unwrap();
+    }
+}
+
+#[tokio::test]
+async fn random_letters_come_from_all_scenarios_and_without_decisions() {
+    let lake = tempfile::tempdir().unwrap();
+    let session = golden(lake.path()).await;
+    session.parameters.set("pairs", "5000").unwrap();
+    select(&session, "random_letters").await;
+    let answers = rows(
+        &session,
+        "SELECT count(*) = (SELECT count(*) FROM scenarios),
+                count(*) FILTER (WHERE chosen = concat('Behavior: [', truth, ']')
+                                   AND rejected = concat('Behavior: [', rejected_behavior, ']')
+                                   AND rejected_behavior <> truth
+                                   AND letter_index(rejected_behavior) <= choice_count) = count(*),
+                count(DISTINCT (letter_index(rejected_behavior) - letter_index(truth) + choice_count)
+                               % choice_count) = max(choice_count) - 1,
+                count(chosen_draw) + count(rejected_draw)
+         FROM preferences",
+    )
+    .await;
+    assert_eq!(answers, [["true", "true", "true", "0"]]);
 }

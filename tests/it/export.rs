@@ -144,6 +144,19 @@ fn scalar(text: &str) -> Value {
 }
 
 #[tokio::test]
+async fn pairs_are_exported_in_every_form() {
+    let folder = tempfile::tempdir().unwrap();
+    let session = pairs(folder.path()).await;
+    for format in [Format::Trl, Format::Messages, Format::Sft] {
+        let to = folder.path().join(format!("{format:?}"));
+        let exported = export(&session, format, &to, &Options::default())
+            .await
+            .unwrap();
+        assert_eq!(exported.rows, 25, "{format:?}");
+    }
+}
+
+#[tokio::test]
 async fn the_card_describes_the_files() {
     let folder = tempfile::tempdir().unwrap();
     let session = pairs(folder.path()).await;
