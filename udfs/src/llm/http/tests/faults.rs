@@ -98,12 +98,9 @@ async fn a_late_answer_is_not_waited_for() {
 
 #[tokio::test]
 async fn a_server_that_is_not_there_fails_rows() {
-    let options = HttpOptions::new("http://127.0.0.1:1/v1", "gpt").unwrap();
-    let options = HttpOptions {
-        retries: 1,
-        first_wait: Duration::from_millis(1),
-        ..options
-    };
+    let mut options = HttpOptions::new("http://127.0.0.1:1/v1", "gpt").unwrap();
+    options.retries = 1;
+    options.first_wait = Duration::from_millis(1);
     let model = HttpModel::open(options).unwrap();
     let error = model.decide(&user("x"), 1, &sampling()).await.unwrap_err();
     assert!(matches!(error, ModelError::Row(_)), "{error}");
