@@ -22,6 +22,7 @@ use crate::commits::Commits;
 use crate::error::Result;
 use crate::lake::Lake;
 use crate::lineage::ExplainRow;
+use crate::models;
 use crate::parameters::Parameters;
 use crate::progress::ModelWatch;
 use crate::scripts::Scripts;
@@ -203,16 +204,20 @@ impl Session {
     }
 
     /// Opens the model at `location` with `options` and makes it the model and the table
-    /// `name`.
+    /// `name`. A model of a folder runs on `device` unless its options say another.
     ///
     /// # Errors
-    /// Fails when the folder is no model or the device cannot be had.
+    /// Fails when the folder is no model, the device cannot be had, or an option is wrong.
     pub async fn open_model(
         &self,
         name: &str,
         location: &str,
-        options: &BTreeMap<&str, &str>,
+        device: &str,
+        mut options: BTreeMap<&str, &str>,
     ) -> Result<()> {
+        if !models::is_served(location) {
+            options.entry("device").or_insert(device);
+        }
         let text = |value: &str| value.replace('\'', "''");
         let options = options.iter();
         let options: Vec<_> = options

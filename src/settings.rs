@@ -38,12 +38,22 @@ const DEFAULTS: [(&str, &str); 15] = [
 ];
 
 /// What can be said of a model: `models.NAME.…`.
-const MODEL: [&str; 7] = [
+const MODEL: [&str; 17] = [
     "location",
     "device",
     "threads",
     "slots",
     "max_context",
+    "model",
+    "key_env",
+    "concurrency",
+    "requests_per_minute",
+    "timeout_seconds",
+    "retries",
+    "draws_per_request",
+    "continue",
+    "choose_draws",
+    "body",
     "price_prompt",
     "price_generated",
 ];

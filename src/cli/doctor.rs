@@ -33,10 +33,10 @@ impl Arguments {
         let datasets = session.scripts.datasets()?;
         report("datasets", Ok(datasets.join(", ")));
         report("lake", Ok(session.lake.location()));
-        let options = BTreeMap::from([("device", self.device.as_str())]);
         for (i, location) in self.models.iter().enumerate() {
             let name = format!("model{i}");
-            let finding = match session.open_model(&name, location, &options).await {
+            let opened = session.open_model(&name, location, &self.device, BTreeMap::new());
+            let finding = match opened.await {
                 Ok(()) => {
                     let model = session.models.get(&name)?;
                     let info = model.info();

@@ -7,7 +7,7 @@ use clap::Args;
 
 use crate::error::{Error, Result};
 use crate::lake::Lake;
-use crate::models::OnnxOpener;
+use crate::models::ModelOpener;
 use crate::parameters::Parameters;
 use crate::scripts::Scripts;
 use crate::session::Session;
@@ -103,7 +103,7 @@ pub async fn session(settings: &Settings) -> Result<Session> {
     let runtime = settings.path("runtime");
     let runtime = runtime.or_else(|| std::env::var_os("ORT_DYLIB_PATH").map(PathBuf::from));
     let runtime = runtime.filter(|path| !path.as_os_str().is_empty());
-    let opener = Arc::new(OnnxOpener::new(runtime));
+    let opener = Arc::new(ModelOpener::new(runtime));
     let session = Session::open(lake, scripts, parameters, opener).await?;
     let sampling = settings.below("sampling").into_iter();
     for (name, value) in sampling.chain(seed.iter().map(|seed| ("seed", seed.as_str()))) {
@@ -124,16 +124,15 @@ pub async fn open_model(session: &Session, settings: &Settings, name: &str) -> R
     let about = format!("models.{name}");
     let options = settings.below(&about).into_iter();
     let options = options.filter(|(key, _)| *key != "location" && !key.starts_with("price_"));
-    let mut options: std::collections::BTreeMap<_, _> = options.collect();
     let location = settings.get(&format!("{about}.location")).ok_or_else(|| {
         Error::Usage(format!(
             "a step asks the model {name}, and no setting models.{name}.location says where it is"
         ))
     })?;
-    options
-        .entry("device")
-        .or_insert(settings.get("device").unwrap_or("auto"));
-    session.open_model(name, location, &options).await
+    let device = settings.get("device").unwrap_or("auto");
+    session
+        .open_model(name, location, device, options.collect())
+        .await
 }
 
 /// Sets a parameter; a wrong one is wrong usage.

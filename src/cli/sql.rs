@@ -69,12 +69,13 @@ impl Arguments {
 
     pub(super) async fn execute(self, global: &Global) -> Result<u8> {
         let session = global.session().await?;
-        let options = BTreeMap::from([("device", self.device.as_str())]);
         for model in &self.models {
             let (name, location) = model
                 .split_once('=')
                 .ok_or_else(|| Error::Usage(format!("--model {model}: write NAME=DIR")))?;
-            session.open_model(name, location, &options).await?;
+            session
+                .open_model(name, location, &self.device, BTreeMap::new())
+                .await?;
         }
         let mut print = self.print_options(&session);
         let mut statements = self.commands.clone();

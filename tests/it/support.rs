@@ -8,7 +8,7 @@ use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 use usermirror::datasets::Dataset;
 use usermirror::ingest::Source;
 use usermirror::lake::Lake;
-use usermirror::models::OnnxOpener;
+use usermirror::models::ModelOpener;
 use usermirror::parameters::Parameters;
 use usermirror::scripts::Scripts;
 use usermirror::session::Session;
@@ -21,7 +21,7 @@ pub async fn session(folder: &Path) -> Session {
 /// Such a session with SQL files of its own.
 pub async fn session_with(folder: &Path, scripts: Scripts) -> Session {
     let lake = Lake::open(&folder.to_string_lossy()).await.unwrap();
-    let opener = Arc::new(OnnxOpener::new(None));
+    let opener = Arc::new(ModelOpener::new(None));
     Session::open(lake, scripts, Parameters::default(), opener)
         .await
         .unwrap()

@@ -74,6 +74,38 @@ pub struct Decision {
     pub finish: Finish,
 }
 
+/// How a distribution over letters was come by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum By {
+    /// From the model's logits, exactly.
+    Logits,
+    /// From the log probabilities that a server tells of its likeliest tokens:
+    /// letters beyond those have probability 0.
+    Logprobs,
+    /// From the letters of repeated draws: an estimate.
+    Draws,
+}
+
+impl By {
+    /// The word written to the field `by`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Logits => "logits",
+            Self::Logprobs => "logprobs",
+            Self::Draws => "draws",
+        }
+    }
+}
+
+/// A distribution over letters.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Choice {
+    /// Probabilities in letter order, summing to 1.
+    pub probs: Vec<f64>,
+    /// How they were come by.
+    pub by: By,
+}
+
 /// What one request cost.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Usage {
@@ -97,19 +129,21 @@ pub struct Reply<T> {
 /// Facts about a loaded model, shown by `SELECT * FROM <model>`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModelInfo {
-    /// Where it was loaded from.
+    /// Where it was loaded from, or is served.
     pub location: String,
-    /// Architecture family, as the folder names it (`llama`, `qwen2`).
+    /// Architecture family, as the folder names it (`llama`, `qwen2`); of a served
+    /// model, the name it is served under.
     pub family: String,
-    /// Parameters' storage type (`fp32`, `int4`, …).
+    /// Parameters' storage type (`fp32`, `int4`, …), or `unknown`.
     pub precision: String,
-    /// Longest context in tokens.
+    /// Longest context in tokens; 0 when it is not known.
     pub context_length: usize,
-    /// Vocabulary size.
+    /// Vocabulary size; 0 when it is not known.
     pub vocabulary: usize,
     /// `cpu`, `cuda:0`, `http`.
     pub device: String,
-    /// Hex SHA-256 over the folder's model files.
+    /// Hex SHA-256 over the folder's model files; of a served model, over its
+    /// location, name and the options that change answers.
     pub fingerprint: String,
     /// What it was made of, as JSON, where the folder tells.
     pub provenance: Option<String>,
@@ -137,11 +171,12 @@ pub trait Backend: Debug + Send + Sync {
     fn concurrency(&self) -> usize;
 
     /// Tokens that [`Self::decide`] would read for `messages`, or with a `text`
-    /// [`Self::choose`]; the model is not asked.
+    /// [`Self::choose`]; the model is not asked. An estimate where the tokenizer is
+    /// out of reach.
     fn count(&self, messages: &[Message], text: Option<&str>) -> Result<usize, ModelError>;
 
     /// Draws `draws` decisions for one prompt; draw `i` depends only on the
-    /// prompt, `i` and the sampling seed.
+    /// prompt, `i` and the sampling seed, as far as the backend has it in hand.
     async fn decide(
         &self,
         messages: &[Message],
@@ -150,13 +185,13 @@ pub trait Backend: Debug + Send + Sync {
     ) -> Result<Reply<Vec<Decision>>, ModelError>;
 
     /// `P(Y | X ⊕ D)`: the distribution over the first `choices` letters right
-    /// after `text` and `Behavior: [`, in letter order, summing to 1.
+    /// after `text` and `Behavior: [`.
     async fn choose(
         &self,
         messages: &[Message],
         text: &str,
         choices: usize,
-    ) -> Result<Reply<Vec<f64>>, ModelError>;
+    ) -> Result<Reply<Choice>, ModelError>;
 
     /// Perplexity of `text` as the assistant's answer to `messages` (which may be
     /// empty: then of the text alone).

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::backend::{
-    Backend, Decision, Finish, Message, ModelError, ModelInfo, Reply, Sampling, Usage,
+    Backend, By, Choice, Decision, Finish, Message, ModelError, ModelInfo, Reply, Sampling, Usage,
 };
 
-/// Answers at once, with nothing, and reports exactly the prompt tokens of the model it
-/// stands for.
+/// Answers at once, with nothing, and reports the prompt tokens that the model it stands
+/// for counts.
 #[derive(Debug)]
 pub struct Counting(Arc<dyn Backend>);
 
@@ -68,8 +68,11 @@ impl Backend for Counting {
         messages: &[Message],
         text: &str,
         choices: usize,
-    ) -> Result<Reply<Vec<f64>>, ModelError> {
-        let even = vec![1.0 / choices as f64; choices];
+    ) -> Result<Reply<Choice>, ModelError> {
+        let even = Choice {
+            probs: vec![1.0 / choices as f64; choices],
+            by: By::Logits,
+        };
         self.reply(even, messages, Some(text))
     }
 

@@ -34,11 +34,13 @@ use std::sync::mpsc::{Sender, channel};
 use async_trait::async_trait;
 use tokio::sync::oneshot;
 
-use super::backend::{Backend, Decision, Message, ModelError, ModelInfo, Reply, Sampling, Usage};
+use super::backend::{
+    Backend, Choice, Decision, Message, ModelError, ModelInfo, Reply, Sampling, Usage,
+};
 use super::chat::Chat;
 use super::folder::Folder;
 use super::graph::Graph;
-use super::letters::{Letters, OPENING};
+use super::letters::{Letters, opened};
 use super::load::LoadError;
 use super::runtime::Runtime;
 use super::tokens::Tokens;
@@ -162,11 +164,7 @@ impl Engine {
 
     /// The tokens of a decision up to where its letter follows.
     fn opened(&self, text: &str) -> Result<Vec<u32>, ModelError> {
-        let text = match text {
-            "" => OPENING.to_owned(),
-            text => format!("{text}\n{OPENING}"),
-        };
-        self.lexicon.tokens.content(&text)
+        self.lexicon.tokens.content(&opened(text))
     }
 
     /// Checks that `tokens` tokens fit the context.
@@ -252,7 +250,7 @@ impl Backend for Engine {
         messages: &[Message],
         text: &str,
         choices: usize,
-    ) -> Result<Reply<Vec<f64>>, ModelError> {
+    ) -> Result<Reply<Choice>, ModelError> {
         let letters = self.lexicon.letters.first(choices)?.to_vec();
         let prompt = self.prompt(messages)?;
         let text = self.opened(text)?;

@@ -10,6 +10,28 @@ pub const OPENING: &str = "Behavior: [";
 /// How many options a scenario can have: one letter each.
 const ALPHABET: std::ops::RangeInclusive<char> = 'A'..='Z';
 
+/// A decision up to where its letter follows.
+pub fn opened(text: &str) -> String {
+    match text {
+        "" => OPENING.to_owned(),
+        text => format!("{text}\n{OPENING}"),
+    }
+}
+
+/// The first `choices` letters.
+///
+/// # Errors
+/// When there are not 2 to 26 choices.
+pub fn first_letters(choices: usize) -> Result<impl Iterator<Item = char>, ModelError> {
+    let most = ALPHABET.count();
+    if !(2..=most).contains(&choices) {
+        return Err(ModelError::Row(format!(
+            "a scenario has 2 to {most} choices, not {choices}"
+        )));
+    }
+    Ok(ALPHABET.take(choices))
+}
+
 /// The token of each letter after [`OPENING`], in letter order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Letters(Vec<u32>);
@@ -42,15 +64,7 @@ impl Letters {
     /// # Errors
     /// When there are not 2 to 26 choices.
     pub fn first(&self, choices: usize) -> Result<&[u32], ModelError> {
-        self.0
-            .get(..choices)
-            .filter(|letters| letters.len() >= 2)
-            .ok_or_else(|| {
-                ModelError::Row(format!(
-                    "a scenario has 2 to {} choices, not {choices}",
-                    self.0.len()
-                ))
-            })
+        first_letters(choices).map(|letters| &self.0[..letters.count()])
     }
 
     /// The letter that `token` writes, if it writes one.

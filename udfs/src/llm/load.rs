@@ -30,6 +30,9 @@ pub enum LoadError {
     /// ONNX Runtime refuses the graph, or it is not a slot graph.
     #[error("the model's slot.onnx cannot be run: {0}; export the model again")]
     Graph(String),
+    /// A served model cannot be asked as the options say.
+    #[error("{0}")]
+    Served(String),
     /// The engine's thread could not be started.
     #[error("the model engine's thread did not start: {0}")]
     Thread(String),

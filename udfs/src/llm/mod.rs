@@ -6,6 +6,8 @@
 //! | `functions/` | the model functions as SQL sees them |
 //! | `rule/` | lifts calls of model functions into `Infer` nodes |
 //! | `operator/` | runs an `Infer` node: keeps the engine full, emits in order |
+//! | [`engine`] | the model engine: a folder's model, run here |
+//! | [`http`] | a model served elsewhere |
 //! | [`counting`] | a model that only counts what it would read |
 //! | [`models`], [`catalog`] | the registered models, and models as tables |
 //! | [`settings`], [`progress`] | how a session draws; how it is watched |
@@ -22,6 +24,7 @@ pub mod engine;
 pub mod folder;
 mod functions;
 mod graph;
+pub mod http;
 mod install;
 mod letters;
 mod load;

@@ -31,7 +31,7 @@ async fn agrees(name: &str) {
             .map(|Said { role, content }| Message { role, content })
             .collect();
         let probabilities = engine.choose(&messages, &case.text, case.choices).await;
-        let probabilities = probabilities.unwrap().value;
+        let probabilities = probabilities.unwrap().value.probs;
         assert_eq!(probabilities.len(), case.probs.len());
         for (ours, theirs) in probabilities.iter().zip(&case.probs) {
             assert!((ours - theirs).abs() < 1e-4, "{ours} is not {theirs}");

@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 use futures::future::join_all;
 
 use super::*;
+use crate::llm::backend::By;
 use crate::llm::demo;
+use crate::llm::letters::OPENING;
 
 fn engine(slots: usize, cache_bytes: usize) -> Engine {
     let options = EngineOptions {
@@ -160,11 +162,12 @@ async fn choices_are_a_distribution() {
             .choose(&user("x"), "Thought: y", choices)
             .await
             .unwrap();
-        assert_eq!(reply.value.len(), choices);
-        assert!((reply.value.iter().sum::<f64>() - 1.0).abs() < 1e-12);
+        assert_eq!(reply.value.probs.len(), choices);
+        assert_eq!(reply.value.by, By::Logits);
+        assert!((reply.value.probs.iter().sum::<f64>() - 1.0).abs() < 1e-12);
     }
     let empty = engine.choose(&user("x"), "", 3).await.unwrap();
-    assert_eq!(empty.value.len(), 3);
+    assert_eq!(empty.value.probs.len(), 3);
     for choices in [1, 27] {
         let error = engine.choose(&user("x"), "y", choices).await.unwrap_err();
         assert!(matches!(error, ModelError::Row(_)), "{error}");
@@ -181,7 +184,8 @@ async fn choices_agree_with_perplexities() {
         .choose(&messages, "Thought: y", 2)
         .await
         .unwrap()
-        .value;
+        .value
+        .probs;
     let mut logs = Vec::new();
     for letter in ["A", "B"] {
         let text = format!("Thought: y\n{OPENING}{letter}");

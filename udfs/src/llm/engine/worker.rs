@@ -12,7 +12,7 @@ use super::desk::Desk;
 use super::pool::Pool;
 use super::row::{Plan, Row};
 use super::{EngineOptions, Lexicon};
-use crate::llm::backend::{Decision, Finish, ModelError, Reply, Sampling, Usage};
+use crate::llm::backend::{By, Choice, Decision, Finish, ModelError, Reply, Sampling, Usage};
 use crate::llm::folder::CacheShape;
 use crate::llm::graph::Graph;
 use crate::llm::sampler::prompt_hash;
@@ -34,7 +34,7 @@ pub enum Request {
         /// The letters' tokens.
         letters: Vec<u32>,
         /// Where the probabilities go, in the letters' order.
-        answer: Answer<Vec<f64>>,
+        answer: Answer<Choice>,
     },
     /// The perplexity of a text after a prompt.
     Perplexity {
@@ -179,12 +179,15 @@ impl Worker {
         prompt: &[u32],
         text: &[u32],
         letters: &[u32],
-    ) -> Result<Reply<Vec<f64>>, ModelError> {
+    ) -> Result<Reply<Choice>, ModelError> {
         let (prefix, cached_tokens) = self.desk.prompt(&mut self.graph, prompt)?;
         let logits = self.desk.after(&mut self.graph, &prefix, text)?;
         let letters = letters.iter().map(|&letter| logits[letter as usize]);
         Ok(Reply {
-            value: softmax(letters.map(f64::from)),
+            value: Choice {
+                probs: softmax(letters.map(f64::from)),
+                by: By::Logits,
+            },
             usage: Usage {
                 prompt_tokens: prompt.len() + text.len(),
                 cached_tokens,

@@ -9,7 +9,7 @@ use datafusion::logical_expr::{DocSection, Documentation};
 
 use super::ModelFunction;
 use super::arguments::{Parameter, Row};
-use crate::llm::backend::{Backend, ModelError, Reply, Sampling};
+use crate::llm::backend::{Backend, Choice, ModelError, Reply, Sampling};
 
 /// The function `choose`.
 #[derive(Debug)]
@@ -63,8 +63,9 @@ static DOCUMENTATION: LazyLock<Documentation> = LazyLock::new(|| {
         },
         "The model's distribution P(Y | X ⊕ D) over the first k letters, right after the \
          decision process `text` and `Behavior: [`. Returns a struct: `probs` (a list of k \
-         probabilities in letter order, summing to 1) and `error`. A NULL argument asks nothing \
-         and gives NULL."
+         probabilities in letter order, summing to 1), `by` (how they were come by: `logits`, or of \
+         a served model `logprobs` or `draws`) and `error`. A NULL argument asks nothing and gives \
+         NULL."
             .to_owned(),
         "choose(model, messages, text, k)".to_owned(),
     )
@@ -85,15 +86,19 @@ fn fields() -> Fields {
     let probability = Field::new_list_field(DataType::Float64, true);
     Fields::from(vec![
         Field::new("probs", DataType::List(Arc::new(probability)), true),
+        Field::new("by", DataType::Utf8, true),
         Field::new("error", DataType::Utf8, true),
     ])
 }
 
-fn answer(probabilities: Option<&[f64]>, error: Option<&str>) -> ArrayRef {
-    let probabilities = probabilities.map(|values| values.iter().copied().map(Some));
+fn answer(choice: Option<&Choice>, error: Option<&str>) -> ArrayRef {
+    let probabilities = choice.map(|choice| choice.probs.iter().copied().map(Some));
     let columns: Vec<ArrayRef> = vec![
         Arc::new(ListArray::from_iter_primitive::<Float64Type, _, _>([
             probabilities,
+        ])),
+        Arc::new(StringArray::from(vec![
+            choice.map(|choice| choice.by.as_str()),
         ])),
         Arc::new(StringArray::from(vec![error])),
     ];

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use datafusion::common::plan_err;
 
 use crate::llm::backend::{
-    Backend, Decision, Finish, Message, ModelError, ModelInfo, Reply, Sampling, Usage,
+    Backend, By, Choice, Decision, Finish, Message, ModelError, ModelInfo, Reply, Sampling, Usage,
 };
 use crate::llm::catalog::{ModelOptions, Open};
 
@@ -167,8 +167,11 @@ impl Backend for Fake {
         messages: &[Message],
         _text: &str,
         choices: usize,
-    ) -> Result<Reply<Vec<f64>>, ModelError> {
-        let even = vec![1.0 / choices as f64; choices];
+    ) -> Result<Reply<Choice>, ModelError> {
+        let even = Choice {
+            probs: vec![1.0 / choices as f64; choices],
+            by: By::Logits,
+        };
         self.answer(&content(messages), even).await
     }
 

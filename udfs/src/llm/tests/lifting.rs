@@ -277,6 +277,6 @@ async fn the_answers_have_the_documented_shape() {
     );
     assert_eq!(
         value(&ctx, "SELECT choose('m', messages, '', 4) FROM t LIMIT 1").await,
-        "{probs: [0.25, 0.25, 0.25, 0.25], error: }"
+        "{probs: [0.25, 0.25, 0.25, 0.25], by: logits, error: }"
     );
 }
