@@ -17,6 +17,7 @@ WITH valid AS (
 )
 SELECT
     @model AS model,
+    model_fingerprint(@model) AS model_fingerprint,
     @method AS method,
     scenario_id,
     CAST(rotation AS INT) AS rotation,
@@ -28,6 +29,7 @@ SELECT
         array_slice(probs, choice_count - rotation + 1, choice_count),
         array_slice(probs, 1, choice_count - rotation)
     ) AS probs,
+    probs_by,
     CAST(tokens AS INT) AS tokens,
     error
 FROM valid

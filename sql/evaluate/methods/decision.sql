@@ -8,9 +8,15 @@ WITH written AS (
 weighed AS (
     SELECT
         *,
+        first_probs(decision['letter_probs'], choice_count) AS own_probs,
         -- Nothing is asked where there is no text.
         choose(
-            @model, messages, CASE WHEN decision['finish'] = 'behavior' THEN decision['text'] END, choice_count
+            @model,
+            messages,
+            CASE
+                WHEN decision['finish'] = 'behavior' AND decision['letter_probs'] IS NULL THEN decision['text']
+            END,
+            choice_count
         ) AS answer
     FROM written
 )
@@ -21,7 +27,8 @@ SELECT
     truth,
     choice_count,
     letter_index(decision['letter']) AS place,
-    answer['probs'] AS probs,
+    coalesce(own_probs, answer['probs']) AS probs,
+    CASE WHEN own_probs IS NULL THEN answer['by'] ELSE 'logits' END AS probs_by,
     decision['tokens'] AS tokens,
     coalesce(decision['error'], answer['error']) AS error
 FROM weighed;

@@ -13,6 +13,7 @@ SELECT
     choice_count,
     draw_index(answer['probs'], @seed, 'evaluate', @method, scenario_id, rotation, draw) AS place,
     answer['probs'] AS probs,
+    answer['by'] AS probs_by,
     NULL AS tokens,
     answer['error'] AS error
 FROM (SELECT *, unnest(generate_series(0, @samples - 1)) AS draw FROM weighed);

@@ -58,6 +58,7 @@ SELECT
     max(choice_count) AS choice_count,
     max(CASE WHEN rank = 1 THEN place END) AS place,
     array_agg(yes / total ORDER BY place) AS probs,
+    max(answer['by']) AS probs_by,
     NULL AS tokens,
     max(answer['error']) AS error
 FROM scored

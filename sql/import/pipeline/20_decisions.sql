@@ -5,9 +5,11 @@ SELECT
     coalesce(a.draw, 0) AS draw,
     a.text,
     a.letter,
+    CAST(NULL AS DOUBLE[]) AS probs,
     CAST(NULL AS INT) AS tokens,
     a.finish,
     b.model,
+    CAST(NULL AS TEXT) AS model_fingerprint,
     CASE
         WHEN a.text IS NOT NULL THEN NULL
         WHEN b.file IS NULL THEN 'the decision file has no row for this scene'

@@ -62,6 +62,7 @@ SELECT
     source,
     draw,
     CASE WHEN fault IS NULL THEN probs END AS probs,
+    CAST(NULL AS TEXT) AS probs_by,
     CASE WHEN fault IS NULL THEN entropy(probs) END AS entropy,
     behavior,
     behavior = truth AS accepted,

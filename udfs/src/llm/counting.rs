@@ -57,6 +57,7 @@ impl Backend for Counting {
             draw,
             text: String::new(),
             letter: None,
+            letter_probs: None,
             tokens: 0,
             finish: Finish::EndOfTurn,
         };

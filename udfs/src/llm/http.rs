@@ -65,6 +65,7 @@ impl HttpModel {
             vocabulary: 0,
             device: "http".to_owned(),
             fingerprint: options.fingerprint(),
+            provenance: None,
         };
         Ok(Self {
             info,

@@ -25,7 +25,7 @@ pub fn install(
     builder
         .scalar_functions()
         .get_or_insert_default()
-        .extend(functions().into_iter().map(Arc::new));
+        .extend(functions(models).into_iter().map(Arc::new));
     let config = builder.config().take().unwrap_or_default();
     let planner = InferPlanner::new(Arc::clone(models));
     let factory = ModelFactory::new(Arc::clone(models), opener);

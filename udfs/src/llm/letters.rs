@@ -67,11 +67,24 @@ impl Letters {
         first_letters(choices).map(|letters| &self.0[..letters.count()])
     }
 
+    /// The distribution over all letters where `logits` are those of the next token.
+    pub fn distribution(&self, logits: &[f32]) -> Vec<f64> {
+        softmax(self.0.iter().map(|&letter| f64::from(logits[letter as usize])))
+    }
+
     /// The letter that `token` writes, if it writes one.
     pub fn letter(&self, token: u32) -> Option<char> {
         let mut letters = ALPHABET.zip(&self.0);
         letters.find_map(|(letter, &id)| (id == token).then_some(letter))
     }
+}
+
+/// The probabilities that `logits` stand for.
+pub fn softmax(logits: impl Iterator<Item = f64> + Clone) -> Vec<f64> {
+    let highest = logits.clone().fold(f64::NEG_INFINITY, f64::max);
+    let weights = logits.map(|logit| (logit - highest).exp());
+    let total: f64 = weights.clone().sum();
+    weights.map(|weight| weight / total).collect()
 }
 
 #[cfg(test)]

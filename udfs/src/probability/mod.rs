@@ -2,6 +2,7 @@
 
 mod draw_index;
 mod entropy;
+mod first_probs;
 mod letter;
 mod letter_index;
 mod mean_probs;
@@ -17,6 +18,7 @@ pub fn functions() -> Vec<Arc<ScalarUDF>> {
     [
         ScalarUDF::from(draw_index::DrawIndex::new()),
         ScalarUDF::from(entropy::Entropy::new()),
+        ScalarUDF::from(first_probs::FirstProbs::new()),
         ScalarUDF::from(letter::Letter::new()),
         ScalarUDF::from(letter_index::LetterIndex::new()),
     ]

@@ -31,6 +31,8 @@ pub struct Row {
     /// What it has written.
     tokens: Vec<u32>,
     stage: Stage,
+    /// What its letter was drawn from.
+    letter_probs: Option<Vec<f64>>,
 }
 
 /// What the next token will be.
@@ -52,6 +54,7 @@ impl Row {
             draw,
             tokens: Vec::new(),
             stage: Stage::Text,
+            letter_probs: None,
         }
     }
 
@@ -117,6 +120,9 @@ impl Row {
                     .to_owned(),
             )
         })?;
+        if self.stage == Stage::Letter {
+            self.letter_probs = Some(lexicon.letters.distribution(logits));
+        }
         self.accept(token, lexicon)
     }
 
@@ -162,6 +168,7 @@ impl Row {
                 Stage::Done(letter) => letter,
                 _ => None,
             },
+            letter_probs: self.letter_probs,
             tokens: self.tokens.len(),
             finish,
         })

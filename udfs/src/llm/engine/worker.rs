@@ -15,6 +15,7 @@ use super::{EngineOptions, Lexicon};
 use crate::llm::backend::{By, Choice, Decision, Finish, ModelError, Reply, Sampling, Usage};
 use crate::llm::folder::CacheShape;
 use crate::llm::graph::Graph;
+use crate::llm::letters::softmax;
 use crate::llm::sampler::prompt_hash;
 
 /// Where an answer goes. When its other end is dropped the request is cancelled.
@@ -312,11 +313,4 @@ impl Worker {
         }
         self.drop_cancelled();
     }
-}
-
-fn softmax(logits: impl Iterator<Item = f64> + Clone) -> Vec<f64> {
-    let highest = logits.clone().fold(f64::NEG_INFINITY, f64::max);
-    let weights = logits.map(|logit| (logit - highest).exp());
-    let total: f64 = weights.clone().sum();
-    weights.map(|weight| weight / total).collect()
 }

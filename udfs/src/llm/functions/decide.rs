@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 use async_trait::async_trait;
 use datafusion::arrow::array::{Array, ArrayRef, Int32Array, ListArray, StringArray, StructArray};
 use datafusion::arrow::buffer::OffsetBuffer;
-use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Fields};
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Fields, Float64Type};
 use datafusion::logical_expr::{DocSection, Documentation};
 
 use super::ModelFunction;
@@ -64,8 +64,9 @@ static DOCUMENTATION: LazyLock<Documentation> = LazyLock::new(|| {
         "Draws n decision processes: the model thinks about the messages until it writes \
          `Behavior: [` and a letter. Draw i of a prompt is the same whenever `model.seed` is the \
          same. Returns a list of structs: `draw` (from 0), `text` (the thought), `letter` (as \
-         written, or NULL), `tokens` (new ones), `finish` (`behavior`, `end_of_turn` or \
-         `length`), `error`. A row that cannot be done gives one element with `error` set. A \
+         written, or NULL), `letter_probs` (a list of 26, the distribution over A to Z that the \
+         letter was drawn from, before temperature and top-p; NULL where a model does not tell), \
+         `tokens` (new ones), `finish` (`behavior`, `end_of_turn` or `length`), `error`. A row that cannot be done gives one element with `error` set. A \
          NULL argument asks nothing and gives NULL."
             .to_owned(),
         "decide(model, messages, n)".to_owned(),
@@ -87,10 +88,15 @@ fn fields() -> Fields {
         Field::new("draw", DataType::Int32, true),
         Field::new("text", DataType::Utf8, true),
         Field::new("letter", DataType::Utf8, true),
+        Field::new_list("letter_probs", probability(), true),
         Field::new("tokens", DataType::Int32, true),
         Field::new("finish", DataType::Utf8, true),
         Field::new("error", DataType::Utf8, true),
     ])
+}
+
+fn probability() -> Field {
+    Field::new_list_field(DataType::Float64, true)
 }
 
 fn item() -> FieldRef {
@@ -110,10 +116,15 @@ fn drawn(decisions: &[Decision]) -> StructArray {
         let values = decisions.iter().map(|decision| value(decision) as i32);
         Arc::new(Int32Array::from_iter_values(values))
     };
+    let distributions = decisions.iter().map(|decision| {
+        let probs = decision.letter_probs.as_ref()?;
+        Some(probs.iter().copied().map(Some))
+    });
     let columns = vec![
         number(|decision| decision.draw),
         text(|decision| Some(decision.text.clone())),
         text(|decision| decision.letter.map(String::from)),
+        Arc::new(ListArray::from_iter_primitive::<Float64Type, _, _>(distributions)),
         number(|decision| decision.tokens),
         text(|decision| Some(decision.finish.as_str().to_owned())),
         text(|_| None),
@@ -127,6 +138,7 @@ fn failed(reason: &str) -> StructArray {
         Arc::new(Int32Array::from(vec![0])),
         Arc::clone(&absent),
         Arc::clone(&absent),
+        Arc::new(ListArray::new_null(Arc::new(probability()), 1)),
         Arc::new(Int32Array::new_null(1)),
         absent,
         Arc::new(StringArray::from(vec![reason])),

@@ -8,10 +8,12 @@
 mod arguments;
 mod choose;
 mod decide;
+mod model_fingerprint;
 mod perplexity;
 
 use std::fmt::Debug;
 use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use datafusion::arrow::array::ArrayRef;
@@ -26,7 +28,9 @@ use datafusion::logical_expr::{
 pub(super) use arguments::Row;
 
 use super::backend::{Backend, ModelError, Reply, Sampling};
+use super::models::Models;
 use arguments::Parameter;
+use model_fingerprint::ModelFingerprint;
 
 /// Every model function.
 const FUNCTIONS: [&dyn ModelFunction; 3] =
@@ -60,11 +64,14 @@ pub(super) trait ModelFunction: Debug + Send + Sync {
     fn failure(&self, reason: &str) -> ArrayRef;
 }
 
-/// The markers of all model functions, to be registered in a session.
-pub fn functions() -> Vec<ScalarUDF> {
-    FUNCTIONS
-        .into_iter()
-        .map(|function| ScalarUDF::from(Marker::new(function)))
+/// The markers of all model functions, and what can be said of `models` without asking
+/// them; to be registered in a session.
+pub fn functions(models: &Arc<Models>) -> Vec<ScalarUDF> {
+    let markers = FUNCTIONS.into_iter().map(Marker::new);
+    let fingerprint = ModelFingerprint::new(Arc::clone(models));
+    markers
+        .map(ScalarUDF::from)
+        .chain([ScalarUDF::from(fingerprint)])
         .collect()
 }
 

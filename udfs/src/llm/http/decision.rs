@@ -21,6 +21,7 @@ pub fn read(draw: usize, completion: &Completion) -> Decision {
         draw,
         text: thought.trim().to_owned(),
         letter: written.and_then(letter),
+        letter_probs: None,
         tokens: *tokens,
         finish,
     }

@@ -155,6 +155,7 @@ impl Backend for Fake {
                 } else {
                     'B'
                 }),
+                letter_probs: None,
                 tokens: 3,
                 finish: Finish::Behavior,
             })
