@@ -79,7 +79,7 @@ train: build runtime $(VENV) $(TRAINED)/models/uncertainty_sft $(TRAINED)/models
 		-f sql/evaluate/10_answers.sql -f sql/evaluate/20_resamples.sql \
 		-f sql/evaluate/30_accuracy.sql -f sql/evaluate/40_gains.sql
 
-# The same with pairs of every selection strategy, and with GRPO (about an hour on two cores).
+# The same with pairs of every selection strategy, and with GRPO (about forty minutes).
 ablation: build runtime $(VENV) $(ABLATION:%=$(TRAINED)/models/%)
 	$(TRAIN_RUN) evaluate $(foreach name,$(ABLATION),--model $(name)=$(TRAINED)/models/$(name)) \
 		--model weak=models/weak
