@@ -81,7 +81,7 @@ train: build runtime $(VENV) $(TRAINED)/models/uncertainty_sft $(TRAINED)/models
 	$(TRAIN_EVALUATE) --model $(TRAINED)/models/uncertainty_sft --model base=models/weak \
 		--model $(TRAINED)/models/uncertainty_dpo --model strong=models/strong
 
-# The same with pairs of every selection strategy, and with GRPO (about an hour on two cores).
+# The same with pairs of every selection strategy, and with GRPO (about forty minutes).
 ablation: build runtime $(VENV) $(ABLATION:%=$(TRAINED)/models/%)
 	$(TRAIN_EVALUATE) $(ABLATION:%=--model $(TRAINED)/models/%) --model base=models/weak \
 		--model strong=models/strong
