@@ -153,6 +153,11 @@ const DEFINITIONS: &[Definition] = &[
         "the model or baseline that others are compared with; the first evaluated one if empty",
     ),
     parameter(
+        "select",
+        Value::Text(""),
+        "the strategy that selects pairs; set by the run",
+    ),
+    parameter(
         "letter_mass",
         Value::Real(0.99),
         "least that the letters' probabilities of an imported score must add up to",

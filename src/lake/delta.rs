@@ -130,9 +130,10 @@ impl Lake {
     }
 
     /// Adds `batches` to pipeline table `table`, which is made if missing, in one commit.
+    /// New columns are null in the rows that were there, and missing ones in those added.
     ///
     /// # Errors
-    /// Fails as [`Self::replace`] does, and when the columns are not the table's.
+    /// Fails as [`Self::replace`] does, and when a column has another type than the table's.
     pub async fn append(&self, table: &str, batches: Vec<RecordBatch>, stamp: Stamp) -> Result<()> {
         self.commit(table, SaveMode::Append, batches, stamp).await
     }
@@ -154,15 +155,17 @@ impl Lake {
             .with_metadata([(STAMP.to_owned(), value)])
             .with_max_retries(0);
         let before = self.newest(table).await?.unwrap_or(self.handle(table));
-        let mut write = before
+        let schema_mode = match mode {
+            SaveMode::Append => SchemaMode::Merge,
+            _ => SchemaMode::Overwrite,
+        };
+        let write = before
             .write(batches)
             .with_save_mode(mode)
+            .with_schema_mode(schema_mode)
             .with_session_state(Arc::new(writing_session()))
             .with_writer_properties(writer_properties())
             .with_commit_properties(properties);
-        if mode == SaveMode::Overwrite {
-            write = write.with_schema_mode(SchemaMode::Overwrite);
-        }
         match write.await {
             Ok(written) => {
                 self.remember(table, written).await;

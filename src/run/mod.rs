@@ -103,6 +103,7 @@ pub async fn run(session: &Session, plan: &Plan, options: &Options) -> Result<Ro
     let holder = Holder::this(&session.run, "run");
     let work = async || {
         check_given(session, plan).await?;
+        session.parameters.set("select", &plan.select)?;
         for work in &plan.work {
             match work {
                 Work::Step(Step::Scenarios) => scenarios::build(session, &plan.datasets).await?,

@@ -236,6 +236,16 @@ SELECT scenario_id, avg(character_length(text)) AS mean FROM decisions GROUP BY 
     let units = "SELECT sum(units) FROM commits() WHERE step = 'lengths'";
     assert_eq!(place.query(units), "26", "only the new ones were computed");
 
+    let more = own.replace("AS mean FROM", "AS mean, count(*) AS texts FROM");
+    std::fs::write(place.folder.path().join("lengths.sql"), more).unwrap();
+    succeeded(&place.run(&["--scenarios", "26"]).output().unwrap());
+    let column = "SELECT count(*), min(texts), max(texts) FROM lengths";
+    assert_eq!(
+        place.query(column),
+        "26,8,8",
+        "another column means other rows"
+    );
+
     std::fs::write(place.folder.path().join("lengths.sql"), "SELECT 1").unwrap();
     let (code, errors) = said(&place.run(&[]).output().unwrap());
     assert_eq!(code, Some(2));

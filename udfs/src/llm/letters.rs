@@ -69,7 +69,11 @@ impl Letters {
 
     /// The distribution over all letters where `logits` are those of the next token.
     pub fn distribution(&self, logits: &[f32]) -> Vec<f64> {
-        softmax(self.0.iter().map(|&letter| f64::from(logits[letter as usize])))
+        softmax(
+            self.0
+                .iter()
+                .map(|&letter| f64::from(logits[letter as usize])),
+        )
     }
 
     /// The letter that `token` writes, if it writes one.

@@ -124,7 +124,9 @@ fn drawn(decisions: &[Decision]) -> StructArray {
         number(|decision| decision.draw),
         text(|decision| Some(decision.text.clone())),
         text(|decision| decision.letter.map(String::from)),
-        Arc::new(ListArray::from_iter_primitive::<Float64Type, _, _>(distributions)),
+        Arc::new(ListArray::from_iter_primitive::<Float64Type, _, _>(
+            distributions,
+        )),
         number(|decision| decision.tokens),
         text(|decision| Some(decision.finish.as_str().to_owned())),
         text(|_| None),
