@@ -31,10 +31,10 @@ fn cell(printed: &str, row: &str, column: &str) -> String {
         .map(|line| line.split('|').map(str::trim).collect())
         .collect();
     let place = table[0].iter().position(|name| *name == column).unwrap();
-    let names: Vec<_> = row.split('/').collect();
+    let (model, method) = row.split_once('/').unwrap();
     let found = table
         .iter()
-        .find(|cells| cells[1] == names[0] && cells[2] == names[1]);
+        .find(|cells| cells[1] == model && cells[2] == method);
     found.unwrap_or_else(|| panic!("no {row} in {printed}"))[place].to_owned()
 }
 
@@ -92,10 +92,10 @@ fn rotated_scenarios_show_the_same_options_elsewhere() {
     assert_eq!(shown.lines().last(), Some("true,true,true"), "{shown}");
 
     let printed = evaluate(&place, &["--model", "models/weak", "--rotate"]);
-    cell(
-        &printed,
-        "weak/decision/rotated".rsplit_once('/').unwrap().0,
-        "model",
+    let held_out = "SELECT count(*) FROM scenarios WHERE split = 'eval'";
+    assert_eq!(
+        cell(&printed, "weak/decision/rotated", "scenarios"),
+        place.query(held_out)
     );
     // A letter is turned back to the scenario's own order, and so are the probabilities.
     assert_eq!(
