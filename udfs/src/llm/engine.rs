@@ -3,8 +3,9 @@
 //!
 //! | part | what it does |
 //! | --- | --- |
-//! | [`worker`] | the thread: takes requests, fills the slots, answers |
+//! | [`worker`] | the thread: takes requests, one after the other |
 //! | [`desk`] | one row at a time: prompts, and texts scored after them |
+//! | [`writing`] | the decisions in work: fills the slots, answers |
 //! | [`pool`] | many rows at a time: one token to each |
 //! | [`row`] | one decision, from its first token to its letter |
 //! | [`prefixes`] | prompts kept for the next caller |
@@ -23,8 +24,11 @@ mod pool;
 mod prefixes;
 mod row;
 #[cfg(test)]
+mod soak;
+#[cfg(test)]
 mod tests;
 mod worker;
+mod writing;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -44,7 +48,7 @@ use super::letters::{Letters, opened};
 use super::load::LoadError;
 use super::runtime::Runtime;
 use super::tokens::Tokens;
-use worker::{Answer, Decide, Request, Worker};
+use worker::{Answer, Decide, Request, Score, Worker};
 
 /// How a model is run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -255,11 +259,13 @@ impl Backend for Engine {
         let prompt = self.prompt(messages)?;
         let text = self.opened(text)?;
         self.check_fits(prompt.len() + text.len())?;
-        self.ask(|answer| Request::Choose {
-            prompt,
-            text,
-            letters,
-            answer,
+        self.ask(|answer| {
+            Request::Score(Score::Choose {
+                prompt,
+                text,
+                letters,
+                answer,
+            })
         })
         .await
     }
@@ -278,10 +284,12 @@ impl Backend for Engine {
             ));
         }
         self.check_fits(prompt.len() + text.len())?;
-        self.ask(|answer| Request::Perplexity {
-            prompt,
-            text,
-            answer,
+        self.ask(|answer| {
+            Request::Score(Score::Perplexity {
+                prompt,
+                text,
+                answer,
+            })
         })
         .await
     }

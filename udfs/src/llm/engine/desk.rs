@@ -1,10 +1,12 @@
 //! Work on one row at a time: prompts, and texts scored after them.
 
 use std::rc::Rc;
+use std::slice::ChunksExact;
 
 use super::cache::Cache;
 use super::prefixes::{Prefix, Prefixes};
 use super::rounded_up;
+use super::writing::Writing;
 use crate::llm::backend::ModelError;
 use crate::llm::folder::CacheShape;
 use crate::llm::graph::{Feed, Graph, Wanted};
@@ -15,6 +17,34 @@ use crate::llm::graph::{Feed, Graph, Wanted};
 /// other lengths round otherwise.) Shorter pieces reuse more and compute slower:
 /// 64 is a tenth or so below the best length.
 const PIECE: usize = 64;
+
+/// What reads: the model, and what it is to keep up meanwhile.
+#[derive(Debug)]
+pub struct Reader<'a> {
+    graph: &'a mut Graph,
+    writing: &'a mut Writing,
+}
+
+impl<'a> Reader<'a> {
+    /// Reads with `graph` and keeps the rows of `writing` going.
+    pub fn new(graph: &'a mut Graph, writing: &'a mut Writing) -> Self {
+        Self { graph, writing }
+    }
+
+    /// Appends `tokens` to the row of `cache`, and gives what `logits` makes of the wanted
+    /// logits, one slice of the vocabulary's length each.
+    fn piece<T>(
+        &mut self,
+        cache: &mut Cache,
+        feed: Feed<'_>,
+        wanted: Wanted,
+        logits: impl FnOnce(ChunksExact<'_, f32>) -> T,
+    ) -> Result<T, ModelError> {
+        let found = logits(self.graph.run(cache, &[feed], wanted)?);
+        self.writing.keep_up(self.graph, feed.tokens.len())?;
+        Ok(found)
+    }
+}
 
 /// One row of cache, and the prompts that went through it.
 #[derive(Debug)]
@@ -38,7 +68,7 @@ impl Desk {
     /// Returns it, and how many of its tokens were kept.
     pub fn prompt(
         &mut self,
-        graph: &mut Graph,
+        reader: &mut Reader<'_>,
         tokens: &[u32],
     ) -> Result<(Rc<Prefix>, usize), ModelError> {
         let kept = self.prefixes.longest(tokens);
@@ -54,7 +84,7 @@ impl Desk {
             reused = shared.min(tokens.len() - 1) / PIECE * PIECE;
             self.cache.copy_row(0, &prefix.cache, 0, reused);
         }
-        let logits = self.append(graph, reused, &tokens[reused..])?;
+        let logits = self.append(reader, reused, &tokens[reused..])?;
         let mut cache = Cache::new(self.shape, 1, tokens.len());
         cache.copy_row(0, &self.cache, 0, tokens.len());
         let prefix = Rc::new(Prefix {
@@ -69,18 +99,18 @@ impl Desk {
     /// The next-token logits after a prompt and at least one token more.
     pub fn after(
         &mut self,
-        graph: &mut Graph,
+        reader: &mut Reader<'_>,
         prefix: &Prefix,
         text: &[u32],
     ) -> Result<Vec<f32>, ModelError> {
         let past = self.place(prefix, text.len());
-        self.append(graph, past, text)
+        self.append(reader, past, text)
     }
 
     /// The natural logarithm of the probability of `text` after a prompt.
     pub fn log_probability(
         &mut self,
-        graph: &mut Graph,
+        reader: &mut Reader<'_>,
         prefix: &Prefix,
         text: &[u32],
     ) -> Result<f64, ModelError> {
@@ -92,11 +122,12 @@ impl Desk {
         let mut targets = rest.iter();
         for tokens in text[..rest.len()].chunks(PIECE) {
             let feed = Feed { past, tokens };
-            let logits = graph.run(&mut self.cache, &[feed], Wanted::All)?;
-            let pairs = logits.zip(&mut targets);
-            sum += pairs
-                .map(|(logits, &token)| log_softmax(logits, token))
-                .sum::<f64>();
+            sum += reader.piece(&mut self.cache, feed, Wanted::All, |logits| {
+                let pairs = logits.zip(&mut targets);
+                pairs
+                    .map(|(logits, &token)| log_softmax(logits, token))
+                    .sum::<f64>()
+            })?;
             past += tokens.len();
         }
         Ok(sum)
@@ -112,15 +143,16 @@ impl Desk {
 
     fn append(
         &mut self,
-        graph: &mut Graph,
+        reader: &mut Reader<'_>,
         mut past: usize,
         tokens: &[u32],
     ) -> Result<Vec<f32>, ModelError> {
         let mut last = Vec::new();
         for tokens in tokens.chunks(PIECE) {
             let feed = Feed { past, tokens };
-            let logits = graph.run(&mut self.cache, &[feed], Wanted::Last)?;
-            last = logits.flatten().copied().collect();
+            last = reader.piece(&mut self.cache, feed, Wanted::Last, |logits| {
+                logits.flatten().copied().collect()
+            })?;
             past += tokens.len();
         }
         Ok(last)

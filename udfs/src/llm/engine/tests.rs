@@ -9,7 +9,7 @@ use crate::llm::backend::By;
 use crate::llm::demo;
 use crate::llm::letters::OPENING;
 
-fn engine(slots: usize, cache_bytes: usize) -> Engine {
+pub(super) fn engine(slots: usize, cache_bytes: usize) -> Engine {
     let options = EngineOptions {
         slots,
         cache_bytes,
@@ -22,7 +22,7 @@ fn wide() -> Engine {
     engine(64, 1 << 30)
 }
 
-fn user(content: &str) -> Vec<Message> {
+pub(super) fn user(content: &str) -> Vec<Message> {
     let message = |role: &str, content: &str| Message {
         role: role.to_owned(),
         content: content.to_owned(),
@@ -39,7 +39,7 @@ fn prompts(count: usize) -> Vec<Vec<Message>> {
     (0..count).map(|i| user(&content(i))).collect()
 }
 
-fn sampling(max_tokens: usize) -> Sampling {
+pub(super) fn sampling(max_tokens: usize) -> Sampling {
     Sampling {
         max_tokens,
         ..Sampling::default()
@@ -265,6 +265,33 @@ async fn dropped_calls_free_their_slots() {
         );
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
+}
+
+/// Long texts to weigh, and a decision asked for after them: each gets its share.
+#[tokio::test]
+async fn a_stream_of_scores_does_not_hold_up_decisions() {
+    let engine = engine_of(4);
+    let long = "Amber Bridge (1998), Comedy / Drama, rated 4/5. ".repeat(20);
+    let texts: Vec<_> = (0..300).map(|i| format!("{i} {long}")).collect();
+    let messages = user("x");
+    let weighed = std::sync::atomic::AtomicUsize::new(0);
+    let scores = join_all(texts.iter().map(|text| async {
+        let reply = engine.perplexity(&messages, text).await.unwrap();
+        weighed.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        reply.value
+    }));
+    let short = sampling(10);
+    let decision = async {
+        let reply = engine.decide(&messages, 4, &short).await.unwrap();
+        let before = weighed.load(std::sync::atomic::Ordering::Relaxed);
+        (reply.value, before)
+    };
+    let (among, (decisions, before)) = futures::join!(scores, decision);
+    assert!(before < 150, "{before} scores were answered before it");
+    let alone = engine.decide(&messages, 4, &short).await.unwrap();
+    assert_eq!(decisions, alone.value, "what else is asked changes nothing");
+    let first = engine.perplexity(&messages, &texts[0]).await.unwrap();
+    assert_eq!(among[0], first.value);
 }
 
 #[tokio::test]

@@ -1,0 +1,175 @@
+//! The decisions being written, and whom they are for.
+
+use std::collections::{HashMap, VecDeque};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::Lexicon;
+use super::pool::Pool;
+use super::prefixes::Prefix;
+use super::row::{Plan, Row};
+use super::worker::{Answer, Decide};
+use crate::llm::backend::{Decision, Finish, ModelError, Reply, Usage};
+use crate::llm::graph::Graph;
+use crate::llm::sampler::prompt_hash;
+
+/// Tokens that are read before the rows in work are written one token further. Less would
+/// have the rows wait less, and step more often with free slots among them.
+const READ_BETWEEN_STEPS: usize = 512;
+
+/// A decide request whose prompt is through the model.
+#[derive(Debug)]
+struct Job {
+    draws: usize,
+    done: Vec<Decision>,
+    usage: Usage,
+    answer: Answer<Vec<Decision>>,
+}
+
+/// Begun requests, and their rows with a slot and without.
+#[derive(Debug)]
+pub struct Writing {
+    lexicon: Arc<Lexicon>,
+    /// Requests begun, by number.
+    jobs: HashMap<u64, Job>,
+    next_job: u64,
+    /// Their draws that have no slot yet.
+    ready: VecDeque<Row>,
+    pool: Pool,
+    /// Rows in use, for those outside to see.
+    live: Arc<AtomicUsize>,
+    /// Tokens read since the last step.
+    read: usize,
+}
+
+impl Writing {
+    /// Nothing yet.
+    pub fn new(lexicon: Arc<Lexicon>, pool: Pool, live: Arc<AtomicUsize>) -> Self {
+        Self {
+            lexicon,
+            jobs: HashMap::new(),
+            next_job: 0,
+            ready: VecDeque::new(),
+            pool,
+            live,
+            read: 0,
+        }
+    }
+
+    /// Whether no request is begun.
+    pub fn is_idle(&self) -> bool {
+        self.jobs.is_empty()
+    }
+
+    /// Whether a request whose draws come to `tokens` tokens can begin: no draw of another
+    /// waits for a slot, and one is free.
+    pub fn has_room(&self, tokens: usize) -> bool {
+        self.ready.is_empty() && self.pool.has_room(tokens)
+    }
+
+    /// Makes the draws of `request` ready, whose prompt is `prefix`.
+    pub fn begin(&mut self, request: Decide, prefix: Rc<Prefix>, cached_tokens: usize) {
+        let plan = Rc::new(Plan {
+            job: self.next_job,
+            prompt_hash: prompt_hash(&request.prompt),
+            prefix,
+            sampling: request.sampling,
+            limit: request.limit,
+        });
+        self.next_job += 1;
+        let rows = (0..request.draws).map(|draw| Row::new(&plan, draw));
+        self.ready.extend(rows);
+        let job = Job {
+            draws: request.draws,
+            done: Vec::with_capacity(request.draws),
+            usage: Usage {
+                prompt_tokens: request.prompt.len(),
+                cached_tokens,
+                generated_tokens: 0,
+            },
+            answer: request.answer,
+        };
+        self.jobs.insert(plan.job, job);
+    }
+
+    /// Gives free slots to ready draws.
+    ///
+    /// # Errors
+    /// When the model's numbers are none.
+    pub fn fill(&mut self) -> Result<(), ModelError> {
+        let fits = |row: &mut Row, pool: &Pool| pool.has_room(row.most_tokens());
+        while let Some(row) = self.ready.pop_front_if(|row| fits(row, &self.pool)) {
+            if let Some((row, finish)) = self.pool.start(row, &self.lexicon)? {
+                self.end(row, finish)?;
+            }
+        }
+        self.live.store(self.pool.live(), Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Writes one token to each row.
+    ///
+    /// # Errors
+    /// When the graph fails; no row can then go on.
+    pub fn step(&mut self, graph: &mut Graph) -> Result<(), ModelError> {
+        self.drop_cancelled();
+        self.read = 0;
+        if self.pool.live() > 0 {
+            for (row, finish) in self.pool.step(graph, &self.lexicon)? {
+                self.end(row, finish)?;
+            }
+        }
+        self.live.store(self.pool.live(), Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Keeps the rows going while `tokens` tokens of something else were read.
+    ///
+    /// # Errors
+    /// As [`Self::step`].
+    pub fn keep_up(&mut self, graph: &mut Graph, tokens: usize) -> Result<(), ModelError> {
+        self.read += tokens;
+        if self.read < READ_BETWEEN_STEPS {
+            return Ok(());
+        }
+        self.step(graph)
+    }
+
+    /// Takes a written decision; answers when it is its request's last.
+    fn end(&mut self, row: Row, finish: Finish) -> Result<(), ModelError> {
+        let id = row.job();
+        let decision = row.finish(finish, &self.lexicon)?;
+        let Some(job) = self.jobs.get_mut(&id) else {
+            return Ok(());
+        };
+        job.usage.generated_tokens += decision.tokens;
+        job.done.push(decision);
+        if job.done.len() == job.draws
+            && let Some(mut job) = self.jobs.remove(&id)
+        {
+            job.done.sort_by_key(|decision| decision.draw);
+            let reply = Reply {
+                value: job.done,
+                usage: job.usage,
+            };
+            let _ = job.answer.send(Ok(reply));
+        }
+        Ok(())
+    }
+
+    /// Frees what belongs to callers that have gone.
+    pub fn drop_cancelled(&mut self) {
+        self.jobs.retain(|_, job| !job.answer.is_closed());
+        self.ready.retain(|row| self.jobs.contains_key(&row.job()));
+        self.pool.retain(|row| self.jobs.contains_key(&row.job()));
+    }
+
+    /// Tells every begun request that its rows are lost.
+    pub fn fail(&mut self, error: &ModelError) {
+        for (_, job) in self.jobs.drain() {
+            let _ = job.answer.send(Err(error.clone()));
+        }
+        self.drop_cancelled();
+    }
+}
