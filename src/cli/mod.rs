@@ -11,6 +11,7 @@ mod options;
 mod repl;
 mod run;
 mod sql;
+mod statements;
 mod status;
 
 use clap::{Parser, Subcommand};
