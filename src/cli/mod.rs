@@ -12,6 +12,7 @@ mod options;
 mod repl;
 mod run;
 mod sql;
+mod statements;
 mod status;
 mod train;
 

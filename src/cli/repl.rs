@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 
 use datafusion_cli::command::{Command, OutputFormat};
-use datafusion_cli::exec::exec_from_commands;
 use datafusion_cli::helper::CliHelper;
 use datafusion_cli::print_options::PrintOptions;
 use rustyline::Editor;
 use rustyline::error::ReadlineError;
 use rustyline::history::DefaultHistory;
 
+use super::statements;
 use crate::error::{Error, Result};
 use crate::session::Session;
 
@@ -58,7 +58,7 @@ pub async fn run(session: &Session, print: &mut PrintOptions) -> Result<()> {
 async fn answer(session: &Session, print: &mut PrintOptions, line: &str) -> bool {
     let outcome = match line.trim().strip_prefix('\\') {
         None => tokio::select! {
-            outcome = exec_from_commands(&session.ctx, vec![line.to_owned()], print) => outcome,
+            outcome = statements::execute(session, line.to_owned(), print) => outcome,
             // The dropped query takes its model calls with it.
             _ = tokio::signal::ctrl_c() => { println!("^C"); Ok(()) }
         },

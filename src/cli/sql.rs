@@ -6,11 +6,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
-use datafusion_cli::exec::exec_from_commands;
 use datafusion_cli::print_format::PrintFormat;
 use datafusion_cli::print_options::{MaxRows, PrintOptions};
 
-use super::{Global, repl};
+use super::{Global, repl, statements};
 use crate::error::{Error, Result};
 use crate::session::Session;
 
@@ -78,18 +77,18 @@ impl Arguments {
                 .await?;
         }
         let mut print = self.print_options(&session);
-        let mut statements = self.commands.clone();
+        let mut scripts = self.commands.clone();
         for file in &self.files {
-            statements.push(std::fs::read_to_string(file).map_err(|e| Error::file(file, e))?);
+            scripts.push(std::fs::read_to_string(file).map_err(|e| Error::file(file, e))?);
         }
         if self.is_shell() {
             repl::run(&session, &mut print).await?;
-        } else if statements.is_empty() {
+        } else if scripts.is_empty() {
             let piped = std::io::read_to_string(std::io::stdin());
-            statements.push(piped.map_err(|e| Error::file("standard input", e))?);
-            exec_from_commands(&session.ctx, statements, &print).await?;
-        } else {
-            exec_from_commands(&session.ctx, statements, &print).await?;
+            scripts.push(piped.map_err(|e| Error::file("standard input", e))?);
+        }
+        for script in scripts {
+            statements::execute(&session, script, &print).await?;
         }
         Ok(0)
     }

@@ -305,3 +305,19 @@ fn a_wrong_model_folder_or_device_is_refused_by_name() {
     let (_, errors) = failure(folder.path(), &run_arguments(&["--runtime", "/nowhere.so"]));
     assert!(errors.contains("make runtime"), "{errors}");
 }
+
+#[test]
+fn a_served_model_is_opened_in_sql_with_its_options() {
+    let folder = TempDir::new().unwrap();
+    let create = "CREATE EXTERNAL TABLE teacher STORED AS MODEL \
+                  LOCATION 'http://127.0.0.1:9/v1' OPTIONS ('model' 'gpt', 'continue' 'ask')";
+    let facts = query(
+        folder.path(),
+        &format!("{create}; SELECT family, device FROM teacher"),
+    );
+    assert_eq!(facts, "gpt,http");
+    let wrong = create.replace("continue", "threads");
+    let (code, errors) = failure(folder.path(), &["sql", "-c", &wrong]);
+    assert_eq!(code, Some(1));
+    assert!(errors.contains("no option 'threads'"), "{errors}");
+}
