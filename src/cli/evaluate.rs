@@ -114,32 +114,33 @@ impl Arguments {
         global.settings(self.job.as_deref(), flags)
     }
 
-    /// Each model with each method.
+    /// Each model with each method; where neither is named, what the job lists.
     fn subjects(&self, settings: &Settings) -> Result<Vec<Subject>> {
-        if self.models.is_empty() && self.methods.is_empty() && !self.direct && !self.rotate {
-            let listed = settings.list("evaluate");
-            return listed.iter().map(|subject| subject.parse()).collect();
-        }
+        let listed = settings.list("evaluate");
+        let listed = listed.iter().map(|subject| subject.parse());
+        let listed = listed.collect::<Result<Vec<Subject>>>()?;
+        let methods = match (self.direct, self.methods.is_empty()) {
+            (true, _) => vec!["direct".to_owned()],
+            (false, true) if self.models.is_empty() && !self.rotate => return Ok(listed),
+            (false, true) => vec![METHOD.to_owned()],
+            (false, false) => self.methods.clone(),
+        };
         let mut models = vec![];
         for model in &self.models {
-            models.push(named(model)?.0);
+            let (name, _) = named(model)?;
+            if models.contains(&name) {
+                return Err(Error::Usage(format!(
+                    "two models are called {name}: give one another name, --model NAME=DIR"
+                )));
+            }
+            models.push(name);
         }
         if models.is_empty() {
-            models.extend(["strong".to_owned(), "weak".to_owned()]);
-        }
-        if let Some(twice) = models
-            .iter()
-            .enumerate()
-            .find(|(i, m)| models[..*i].contains(m))
-        {
-            return Err(Error::Usage(format!(
-                "two models are called {}: give one another name, --model NAME=DIR",
-                twice.1
-            )));
-        }
-        let mut methods = self.methods.clone();
-        if methods.is_empty() {
-            methods.push(if self.direct { "direct" } else { METHOD }.to_owned());
+            for Subject { model, .. } in listed {
+                if !models.contains(&model) {
+                    models.push(model);
+                }
+            }
         }
         let subjects = methods.iter().flat_map(|method| {
             models.iter().map(|model| Subject {

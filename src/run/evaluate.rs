@@ -39,20 +39,24 @@ impl FromStr for Subject {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let mut parts = text.split('/');
-        let subject = Self {
-            model: parts.next().unwrap_or_default().to_owned(),
-            method: parts.next().unwrap_or(METHOD).to_owned(),
-            rotated: parts.next().is_some_and(|part| part == ROTATED),
+        let parts: Vec<_> = text.split('/').collect();
+        let (model, method, rotated) = match parts[..] {
+            [model] => (model, METHOD, false),
+            [model, method] => (model, method, false),
+            [model, method, ROTATED] => (model, method, true),
+            _ => ("", "", false),
         };
-        let lengths = [text, &format!("{text}/{METHOD}"), &subject.to_string()];
-        if subject.model.is_empty() || !lengths.contains(&subject.to_string().as_str()) {
+        if model.is_empty() || method.is_empty() {
             return Err(Error::Usage(format!(
                 "'{text}' is no model to evaluate: write MODEL, MODEL/METHOD or \
                  MODEL/METHOD/{ROTATED}"
             )));
         }
-        Ok(subject)
+        Ok(Self {
+            model: model.to_owned(),
+            method: method.to_owned(),
+            rotated,
+        })
     }
 }
 

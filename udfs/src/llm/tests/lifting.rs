@@ -272,8 +272,8 @@ async fn the_answers_have_the_documented_shape() {
     let ctx = session(&fake, 1).await;
     assert_eq!(
         value(&ctx, "SELECT decide('m', messages, 2) FROM t LIMIT 1").await,
-        "[{draw: 0, text: p0#0, letter: A, tokens: 3, finish: behavior, error: }, \
-         {draw: 1, text: p0#1, letter: A, tokens: 3, finish: behavior, error: }]"
+        "[{draw: 0, text: p0#0, letter: A, letter_probs: , tokens: 3, finish: behavior, error: }, \
+         {draw: 1, text: p0#1, letter: A, letter_probs: , tokens: 3, finish: behavior, error: }]"
     );
     assert_eq!(
         value(&ctx, "SELECT choose('m', messages, '', 4) FROM t LIMIT 1").await,

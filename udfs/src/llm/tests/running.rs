@@ -77,7 +77,7 @@ async fn a_row_that_cannot_be_done_is_an_answer() {
     };
     assert_eq!(
         value(&ctx, &call("'bad'")).await,
-        "[{draw: 0, text: , letter: , tokens: , finish: , error: bad is too long}]"
+        "[{draw: 0, text: , letter: , letter_probs: , tokens: , finish: , error: bad is too long}]"
     );
     let counted = "SELECT count(*) FROM t WHERE choose('m', \
                    [named_struct('role', 'user', 'content', \
