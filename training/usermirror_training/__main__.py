@@ -74,7 +74,12 @@ def parser() -> argparse.ArgumentParser:
     added = command("export", _export)
     added.add_argument("--model", type=Path, required=True, help="checkpoint")
     added.add_argument("--to", type=Path, required=True, help="model folder to write")
-    added.add_argument("--precision", choices=("fp32", "int8", "int4"), default="fp32")
+    added.add_argument(
+        "--precision",
+        choices=("fp32", "fp16", "int8", "int4"),
+        default="fp32",
+        help="fp16 is for CUDA, the others are for the CPU (default fp32)",
+    )
     added = command("verify", _verify)
     added.add_argument("--model", type=Path, required=True, help="checkpoint")
     compared = added.add_mutually_exclusive_group(required=True)

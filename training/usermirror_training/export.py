@@ -15,8 +15,8 @@ from . import checkpoint, outputs, provenance, slot_graph
 from .errors import TrainingError
 from .verify import Difference, verify
 
-PRECISIONS = ("fp32", "int8", "int4")
-PROVIDER = "cpu"
+PROVIDERS = {"fp32": "cpu", "fp16": "cuda", "int8": "cpu", "int4": "cpu"}
+"""For which execution provider a precision's graph is built."""
 GENAI_CONFIG = "genai_config.json"
 HEAD_MULTIPLE = 16
 
@@ -35,7 +35,7 @@ def export(source: Path, target: Path, precision: str = "fp32") -> Difference:
         checkpoint.copy_tokenizer(source, folder)
         shutil.copyfile(source / "config.json", folder / "config.json")
         _write_config(built / GENAI_CONFIG, folder / GENAI_CONFIG)
-        slot_graph.convert(built / "model.onnx", folder / slot_graph.FILE)
+        slot_graph.convert(built / "model.onnx", folder / slot_graph.FILE, precision)
         origin = provenance.of_conversion("export", source, precision=precision)
         provenance.write(folder, origin)
         return verify(source, folder)
@@ -60,8 +60,9 @@ def _write_config(built: Path, target: Path) -> None:
 
 def _build(source: Path, built: Path, cache: Path, precision: str) -> None:
     """Runs the onnxruntime-genai model builder, offline, in a process of its own."""
-    command = [sys.executable, "-m", "onnxruntime_genai.models.builder", "-e", PROVIDER]
-    command += ["-i", str(source), "-o", str(built), "-c", str(cache), "-p", precision]
+    command = [sys.executable, "-m", "onnxruntime_genai.models.builder"]
+    command += ["-p", precision, "-e", PROVIDERS[precision]]
+    command += ["-i", str(source), "-o", str(built), "-c", str(cache)]
     finished = subprocess.run(command, capture_output=True, text=True, check=False)
     if finished.returncode != 0:
         raise TrainingError(f"the model builder failed on {source}:\n{finished.stderr[-2000:]}")

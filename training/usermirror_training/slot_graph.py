@@ -8,9 +8,10 @@ matter. The operators underneath offer all of it, so the graph is rewired, not r
 Inputs (B rows, S new tokens right-padded, N asked positions, C cache capacity):
     input_ids i64[B,S], seqlens_k i32[B] (valid tokens after the step - 1),
     total_sequence_length i32[], query_seqlens i32[B], logits_indices i64[N] into B*S,
-    past_key_values.{i}.key / .value f32[B,H,C,D]
+    past_key_values.{i}.key / .value f[B,H,C,D]
 Outputs:
-    logits f32[N,V], present.{i}.key / .value f32[B,H,C,D] (may alias the past)
+    logits f[N,V], present.{i}.key / .value f[B,H,C,D] (may alias the past)
+f is f16 in a graph of precision fp16, and f32 in every other.
 """
 
 from pathlib import Path
@@ -27,8 +28,11 @@ QUERY_SEQLENS_INPUT = 16
 """Position of the optional `query_seqlens` input of GroupQueryAttention (runtime >= 1.32)."""
 
 
-def convert(source: Path, target: Path) -> None:
-    """Rewires the builder's `model.onnx` at `source` into the slot graph at `target`."""
+def convert(source: Path, target: Path, precision: str) -> None:
+    """Rewires the builder's `model.onnx` at `source` into the slot graph at `target`.
+
+    The graph's metadata says its precision, which the engine shows.
+    """
     model = onnx.load(source)
     graph = model.graph
     _drop_attention_mask(graph)
@@ -36,6 +40,7 @@ def convert(source: Path, target: Path) -> None:
     _gather_before_head(graph)
     _declare_interface(graph)
     del graph.value_info[:]
+    helper.set_model_props(model, {"precision": precision})
     large = model.ByteSize() > LARGEST_SINGLE_FILE
     onnx.save(model, target, save_as_external_data=large, location=WEIGHTS_FILE)
 
