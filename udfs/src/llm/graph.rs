@@ -170,10 +170,11 @@ fn check_cache_type(session: &Session) -> Result<(), LoadError> {
     let mut inputs = session.inputs().iter();
     match inputs.find(|input| input.name() == "past_key_values.0.key") {
         Some(past) if past.dtype().tensor_type() == Some(TensorElementType::Float32) => Ok(()),
-        Some(past) => Err(LoadError::Graph(format!(
-            "it caches {:?}, and the CPU needs Float32",
-            past.dtype().tensor_type()
-        ))),
+        Some(_) => Err(LoadError::Graph(
+            "its keys and values are no fp32 numbers, as in a folder of precision fp16, which is \
+             for CUDA; the CPU runs --precision fp32, int8 or int4"
+                .to_owned(),
+        )),
         None => Err(LoadError::Graph(
             "it has no input `past_key_values.0.key`".to_owned(),
         )),
