@@ -53,7 +53,8 @@ SELECT
     a.method,
     s.dataset,
     s.choice_count,
-    s.user_id,
+    -- Users of two datasets may have the same id.
+    concat(s.dataset, '/', s.user_id) AS user_id,
     a.scenario_id,
     a.hit,
     a.invalid,
