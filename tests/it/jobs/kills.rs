@@ -88,7 +88,8 @@ fn undisturbed() -> (Vec<String>, usize) {
     let calls = String::from_utf8_lossy(&output.stderr)
         .matches("answered")
         .count();
-    assert_eq!(calls, 2 * 24 + 2 * 24 * CALLS_OF_A_UNIT);
+    // The weak model knows the distributions of what it wrote itself.
+    assert_eq!(calls, 2 * 24 + 24 * CALLS_OF_A_UNIT);
     (place.tables(), calls)
 }
 
