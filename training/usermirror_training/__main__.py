@@ -7,7 +7,13 @@ import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from safetensors import SafetensorError
+try:
+    from safetensors import SafetensorError
+except ModuleNotFoundError as missing:
+    sys.exit(
+        f"error: the package {missing.name} is not there: `make .venv/.installed` installs what the "
+        "training stage needs, as does pip install --require-hashes -r training/requirements.txt"
+    )
 
 from . import config
 from .errors import TrainingError
