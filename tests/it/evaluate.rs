@@ -158,13 +158,15 @@ fn what_cannot_be_evaluated_is_said_beforehand() {
     );
 }
 
-/// Two users with two scenarios of two options each, and a model of which everything is known.
+/// Scenarios of two options by two users, and by one of the same id in another dataset; a
+/// model of which everything is known.
 async fn planted(session: &Session) {
     for sql in [
         "CREATE TABLE scenarios AS
-         SELECT column1 AS scenario_id, column2 AS user_id, 'planted' AS dataset, 'eval' AS split,
+         SELECT column1 AS scenario_id, column2 AS user_id, column4 AS dataset, 'eval' AS split,
                 CAST(2 AS BIGINT) AS choice_count, column3 AS truth
-         FROM (VALUES ('a', 'u', 'A'), ('b', 'u', 'B'), ('c', 'v', 'A'), ('d', 'v', 'A'))",
+         FROM (VALUES ('a', 'u', 'A', 'planted'), ('b', 'u', 'B', 'planted'), ('c', 'v', 'A', 'planted'),
+                      ('d', 'u', 'A', 'another'))",
         "CREATE TABLE evaluations AS
          SELECT 'm' AS model, 'decision' AS method, column1 AS scenario_id, 0 AS rotation,
                 column2 AS draw, letter_index(column3) AS place, column3 AS letter,
@@ -224,6 +226,7 @@ async fn the_measures_are_what_their_definitions_say() {
     assert_eq!(m[6..8], ["25.0", "50.0"].map(str::to_owned));
     let half = accuracy.iter().find(|row| row[0] == "half").unwrap();
     assert_eq!(half[5..8], ["50.0", "50.0", "50.0"].map(str::to_owned));
+    assert_eq!(half[2], "3", "users of two datasets are not the same");
 
     // Only the three scenarios that both have: 1/2, 0 and 1/2 against 1/2 each.
     let differences = table("differences");
