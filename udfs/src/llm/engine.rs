@@ -9,10 +9,11 @@
 //! | [`pool`] | many rows at a time: one token to each |
 //! | [`row`] | one decision, from its first token to its letter |
 //! | [`prefixes`] | prompts kept for the next caller |
-//! | [`cache`] | keys and values |
+//! | [`cache`] | keys and values of rows |
+//! | [`shared`] | keys and values of prompts and of the draws that share them |
 //!
-//! A prompt goes through the model once. Its draws begin as copies of its keys
-//! and values, enter the pool as slots come free, and leave it as they end.
+//! A prompt goes through the model once. Its draws share its keys and values, enter
+//! the pool together when there are slots for them, and leave it as they end.
 //! What a draw writes depends on the model, the prompt, the draw's number and
 //! the seed: not on what else is in the pool, on what was kept, or on threads.
 
@@ -23,6 +24,7 @@ mod golden;
 mod pool;
 mod prefixes;
 mod row;
+pub(crate) mod shared;
 #[cfg(test)]
 mod soak;
 #[cfg(test)]

@@ -1,5 +1,7 @@
-//! The slot graph: a decoder-only transformer over rows of cached keys and
-//! values, run in place.
+//! The slot graph: a decoder-only transformer over cached keys and values, with two ways
+//! through its attention.
+//!
+//! Reading, it appends tokens to B rows of a [`Cache`], in place:
 //!
 //! | input | type | shape |
 //! | --- | --- | --- |
@@ -8,24 +10,50 @@
 //! | `total_sequence_length` | i32 | [], the most valid tokens of any row |
 //! | `query_seqlens` | i32 | [B], new tokens of the row |
 //! | `logits_indices` | i64 | [N], into the flattened B × S |
+//! | `shared` | bool | [], false |
 //! | `past_key_values.{i}.{key,value}` | f32 | [B, heads, capacity, width] |
 //! | **output** `logits` | f32 | [N, V] |
 //! | **output** `present.{i}.{key,value}` | f32 | the past's memory, appended to |
 //!
-//! One graph prefills, appends, decodes and scores.
+//! Writing, it gives one token to each of B draws, which stand in the Z = R × F places of R
+//! prompts in a [`SharedCache`]. The prompts' keys and values are read once for all draws of
+//! a prompt, as one matrix product (Hydragen, arXiv:2402.05099):
+//!
+//! | input | type | shape |
+//! | --- | --- | --- |
+//! | `input_ids` | i64 | [B, 1] |
+//! | `logits_indices` | i64 | [N], into B |
+//! | `shared` | bool | [], true |
+//! | `draws` | i64 | [Z], the draw at each place |
+//! | `places` | i64 | [B], the place of each draw |
+//! | `position_ids` | i64 | [Z, 1] |
+//! | `prefix_bias` | f32 | [R, 1, 1, P], 0 for a token, far below for none |
+//! | `suffix_bias` | f32 | [Z, 1, 1, T] |
+//! | `prefix.{i}.key` | f32 | [R, heads, width, P] |
+//! | `prefix.{i}.value` | f32 | [R, heads, P, width] |
+//! | `past_key_values.{i}.{key,value}` | f32 | [Z, heads, T, width] |
+//! | **output** `logits` | f32 | [N, V] |
+//! | **output** `present.{i}.{key,value}` | f32 | [Z, heads, 1, width], the new token's |
+//!
+//! What a draw gets does not depend on P, T or what else is in work, not by a bit.
+
+mod step;
 
 use std::ffi::{CString, NulError};
+use std::slice::ChunksExact;
 
 use ort::session::Session;
 use ort::session::builder::GraphOptimizationLevel;
-use ort::value::{TensorElementType, TensorRef, TensorRefMut};
+use ort::value::{TensorElementType, TensorRefMut};
 use ort::{AsPointer, ortsys};
 
 use super::backend::ModelError;
 use super::engine::cache::Cache;
+use super::engine::shared::{Part, SharedCache};
 use super::folder::{CacheShape, Folder};
 use super::load::LoadError;
 use super::runtime::Runtime;
+use step::{Step, tensor};
 
 /// What one cache row is to be given.
 #[derive(Debug, Clone, Copy)]
@@ -45,10 +73,22 @@ pub enum Wanted {
     All,
 }
 
+/// A draw that is to be given its next token.
+#[derive(Debug, Clone, Copy)]
+pub struct Draw {
+    /// Its place among those of all prompts.
+    pub place: usize,
+    /// Tokens that it has written, but for `token`: those in the cache.
+    pub written: usize,
+    /// The last token that it wrote, which the model is to read.
+    pub token: u32,
+}
+
 /// A loaded graph.
 #[derive(Debug)]
 pub struct Graph {
     session: Session,
+    shape: CacheShape,
     vocabulary: usize,
     inputs: Vec<CString>,
     outputs: Vec<CString>,
@@ -64,11 +104,12 @@ impl Graph {
     pub fn load(runtime: &Runtime, folder: &Folder, threads: usize) -> Result<Self, LoadError> {
         let session = session(runtime, folder, threads)
             .map_err(|error| LoadError::Graph(error.to_string()))?;
-        check_cache_type(&session)?;
+        check_interface(&session)?;
         let (inputs, outputs) =
             names(&folder.cache).map_err(|error| LoadError::Graph(error.to_string()))?;
         Ok(Self {
             session,
+            shape: folder.cache,
             vocabulary: folder.vocabulary,
             inputs,
             outputs,
@@ -92,53 +133,85 @@ impl Graph {
     ///
     /// # Errors
     /// When ONNX Runtime fails; the fed rows are then not valid.
-    pub fn run(
+    pub fn append(
         &mut self,
         cache: &mut Cache,
         feeds: &[Feed<'_>],
         wanted: Wanted,
-    ) -> Result<std::slice::ChunksExact<'_, f32>, ModelError> {
-        let step = Step::new(feeds, wanted);
-        self.logits
-            .resize(step.logits_indices.len() * self.vocabulary, 0.0);
-        self.run_step(cache, &step)
-            .map_err(|error| ModelError::Fatal(format!("the model graph failed: {error}")))?;
+    ) -> Result<ChunksExact<'_, f32>, ModelError> {
+        let step = Step::append(feeds, wanted);
+        let past: Vec<_> = cache.windows(step.rows()).collect();
+        let nothing = vec![0.0; self.shape.heads * self.shape.width];
+        let shapes = [[1, self.shape.heads, self.shape.width, 1], [1, self.shape.heads, 1, self.shape.width]];
+        let prompts = shapes.into_iter().cycle().take(past.len());
+        let prompts: Vec<_> = prompts.map(|shape| (shape, nothing.as_slice())).collect();
+        self.run(&step, past, &prompts, None)?;
         Ok(self.logits.chunks_exact(self.vocabulary))
+    }
+
+    /// Gives one token to each of `draws`, keeps its keys and values, and returns the logits
+    /// of the next, one slice of the vocabulary's length each, in order; there may be one
+    /// slice more.
+    ///
+    /// # Errors
+    /// When ONNX Runtime fails; the draws are then not valid.
+    pub fn decode(
+        &mut self,
+        cache: &mut SharedCache,
+        draws: &[Draw],
+    ) -> Result<ChunksExact<'_, f32>, ModelError> {
+        let step = Step::decode(cache, draws);
+        let parts = cache.parts();
+        self.run(&step, parts.draws, &parts.prompts, Some(parts.newest))?;
+        for draw in draws {
+            cache.keep(draw.place, draw.written);
+        }
+        Ok(self.logits.chunks_exact(self.vocabulary))
+    }
+
+    /// Runs a step. Without a `present` of its own, the past is appended to.
+    fn run(
+        &mut self,
+        step: &Step,
+        past: Vec<Part<&mut [f32]>>,
+        prompts: &[Part<&[f32]>],
+        present: Option<Vec<Part<&mut [f32]>>>,
+    ) -> Result<(), ModelError> {
+        self.logits.resize(step.wanted() * self.vocabulary, 0.0);
+        self.run_step(step, past, prompts, present)
+            .map_err(|error| ModelError::Fatal(format!("the model graph failed: {error}")))
     }
 
     /// Binds past and present to the same memory, which the safe interface does
     /// not offer: it copies every borrowed input.
-    fn run_step(&mut self, cache: &mut Cache, step: &Step) -> ort::Result<()> {
-        let rows = step.rows();
-        let ids = TensorRef::from_array_view(([rows, step.width], step.input_ids.as_slice()))?;
-        let ends = TensorRef::from_array_view(([rows], step.seqlens_k.as_slice()))?;
-        let total = TensorRef::from_array_view((Vec::<i64>::new(), &step.total[..]))?;
-        let lengths = TensorRef::from_array_view(([rows], step.query_seqlens.as_slice()))?;
-        let wanted = step.logits_indices.len();
-        let indices = TensorRef::from_array_view(([wanted], step.logits_indices.as_slice()))?;
-        let shape = [wanted, self.vocabulary];
-        let logits = TensorRefMut::from_array_view_mut((shape, self.logits.as_mut_slice()))?;
-        let shape = cache.window_shape(rows);
-        let windows = cache.windows(rows);
-        let windows = windows
-            .map(|window| TensorRefMut::<f32>::from_array_view_mut((shape, window)))
+    fn run_step(
+        &mut self,
+        step: &Step,
+        past: Vec<Part<&mut [f32]>>,
+        prompts: &[Part<&[f32]>],
+        present: Option<Vec<Part<&mut [f32]>>>,
+    ) -> ort::Result<()> {
+        let small = step.tensors()?;
+        let past = borrowed(past)?;
+        let present = present.map(borrowed).transpose()?;
+        let prompts = prompts.iter();
+        let prompts = prompts
+            .map(|(shape, data)| tensor(shape, data))
             .collect::<ort::Result<Vec<_>>>()?;
+        let shape = [step.wanted(), self.vocabulary];
+        let logits = TensorRefMut::from_array_view_mut((shape, self.logits.as_mut_slice()))?;
 
-        let mut inputs = vec![
-            ids.ptr(),
-            ends.ptr(),
-            total.ptr(),
-            lengths.ptr(),
-            indices.ptr(),
-        ];
-        inputs.extend(windows.iter().map(|window| window.ptr()));
+        let mut inputs: Vec<_> = small.iter().map(|value| value.ptr()).collect();
+        inputs.extend(past.iter().map(|value| value.ptr()));
+        inputs.extend(prompts.iter().map(|value| value.ptr()));
         let mut outputs = vec![logits.ptr().cast_mut()];
-        outputs.extend(windows.iter().map(|window| window.ptr().cast_mut()));
+        let present = present.as_ref().unwrap_or(&past);
+        outputs.extend(present.iter().map(|value| value.ptr().cast_mut()));
         let input_names: Vec<_> = self.inputs.iter().map(|name| name.as_ptr()).collect();
         let output_names: Vec<_> = self.outputs.iter().map(|name| name.as_ptr()).collect();
         // SAFETY: names and values are as many as their counts say and outlive the
-        // call; every value is a tensor over memory that this function borrows
-        // mutably. `GroupQueryAttention` is made for a past and a present that are
+        // call; every value is a tensor over memory that is borrowed here, mutably where
+        // it is written. `GroupQueryAttention` is made for a past and a present that are
         // the same memory, and no other node of the contract sees either. The
         // session is borrowed mutably, so no other run is under way.
         ortsys![unsafe Run(
@@ -155,6 +228,14 @@ impl Graph {
     }
 }
 
+/// The tensors over `parts`, to be written to.
+fn borrowed(parts: Vec<Part<&mut [f32]>>) -> ort::Result<Vec<TensorRefMut<'_, f32>>> {
+    let parts = parts.into_iter();
+    parts
+        .map(|(shape, data)| TensorRefMut::from_array_view_mut((shape, data)))
+        .collect()
+}
+
 fn session(runtime: &Runtime, folder: &Folder, threads: usize) -> ort::Result<Session> {
     Session::builder(&runtime.environment)?
         .with_optimization_level(GraphOptimizationLevel::Level3)?
@@ -166,7 +247,10 @@ fn session(runtime: &Runtime, folder: &Folder, threads: usize) -> ort::Result<Se
         .commit_from_file(&folder.graph)
 }
 
-fn check_cache_type(session: &Session) -> Result<(), LoadError> {
+fn check_interface(session: &Session) -> Result<(), LoadError> {
+    if !session.inputs().iter().any(|input| input.name() == "shared") {
+        return Err(LoadError::Graph("it has no input `shared`".to_owned()));
+    }
     let mut inputs = session.inputs().iter();
     match inputs.find(|input| input.name() == "past_key_values.0.key") {
         Some(past) if past.dtype().tensor_type() == Some(TensorElementType::Float32) => Ok(()),
@@ -189,18 +273,12 @@ fn names(cache: &CacheShape) -> Result<(Vec<CString>, Vec<CString>), NulError> {
             .flat_map(|i| [format!("{side}.{i}.key"), format!("{side}.{i}.value")])
             .collect()
     };
-    let inputs = [
-        "input_ids",
-        "seqlens_k",
-        "total_sequence_length",
-        "query_seqlens",
-        "logits_indices",
-    ];
-    let inputs = inputs.map(String::from).into_iter();
+    let inputs = step::NAMES.map(String::from).into_iter();
     let outputs = std::iter::once("logits".to_owned());
     Ok((
         inputs
             .chain(cached("past_key_values"))
+            .chain(cached("prefix"))
             .map(CString::new)
             .collect::<Result<_, _>>()?,
         outputs
@@ -208,87 +286,4 @@ fn names(cache: &CacheShape) -> Result<(Vec<CString>, Vec<CString>), NulError> {
             .map(CString::new)
             .collect::<Result<_, _>>()?,
     ))
-}
-
-/// The small inputs of one run.
-struct Step {
-    width: usize,
-    input_ids: Vec<i64>,
-    seqlens_k: Vec<i32>,
-    total: [i32; 1],
-    query_seqlens: Vec<i32>,
-    logits_indices: Vec<i64>,
-}
-
-impl Step {
-    fn new(feeds: &[Feed<'_>], wanted: Wanted) -> Self {
-        let width = feeds
-            .iter()
-            .map(|feed| feed.tokens.len())
-            .max()
-            .unwrap_or(0);
-        let mut step = Self {
-            width,
-            input_ids: vec![0; feeds.len() * width],
-            seqlens_k: Vec::with_capacity(feeds.len()),
-            total: [0],
-            query_seqlens: Vec::with_capacity(feeds.len()),
-            logits_indices: Vec::with_capacity(feeds.len()),
-        };
-        for (row, feed) in feeds.iter().enumerate() {
-            step.add(row, feed, wanted);
-        }
-        step
-    }
-
-    fn add(&mut self, row: usize, feed: &Feed<'_>, wanted: Wanted) {
-        let start = row * self.width;
-        let count = feed.tokens.len();
-        let ids = self.input_ids[start..].iter_mut();
-        for (slot, &token) in ids.zip(feed.tokens) {
-            *slot = i64::from(token);
-        }
-        // Lengths are bounded by the context, which fits an i32 by far.
-        let valid = (feed.past + count) as i32;
-        self.seqlens_k.push(valid - 1);
-        self.query_seqlens.push(count as i32);
-        self.total[0] = self.total[0].max(valid);
-        let first = match wanted {
-            Wanted::Last => start + count - 1,
-            Wanted::All => start,
-        };
-        let indices = (first..start + count).map(|index| index as i64);
-        self.logits_indices.extend(indices);
-    }
-
-    fn rows(&self) -> usize {
-        self.query_seqlens.len()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ragged_feeds_are_padded_on_the_right() {
-        let feeds = [
-            Feed {
-                past: 4,
-                tokens: &[7, 8, 9],
-            },
-            Feed {
-                past: 0,
-                tokens: &[5],
-            },
-        ];
-        let step = Step::new(&feeds, Wanted::Last);
-        assert_eq!(step.input_ids, [7, 8, 9, 5, 0, 0]);
-        assert_eq!(step.seqlens_k, [6, 0]);
-        assert_eq!(step.total, [7]);
-        assert_eq!(step.query_seqlens, [3, 1]);
-        assert_eq!(step.logits_indices, [2, 3]);
-        let step = Step::new(&feeds[..1], Wanted::All);
-        assert_eq!(step.logits_indices, [0, 1, 2]);
-    }
 }

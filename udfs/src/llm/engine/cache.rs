@@ -61,17 +61,31 @@ impl Cache {
         }
     }
 
-    /// The shape of each tensor's first `rows` rows.
-    pub fn window_shape(&self, rows: usize) -> [usize; 4] {
-        [rows, self.shape.heads, self.capacity, self.shape.width]
+    /// Copies the only token of a row of another cache.
+    pub fn copy_token(&mut self, to: usize, at: usize, from: &Self, row: usize) {
+        let width = self.shape.width;
+        for (target, source) in self.tensors.iter_mut().zip(&from.tensors) {
+            for head in 0..self.shape.heads {
+                let to = ((to * self.shape.heads + head) * self.capacity + at) * width;
+                let row = (row * self.shape.heads + head) * from.capacity * width;
+                target[to..to + width].copy_from_slice(&source[row..row + width]);
+            }
+        }
     }
 
-    /// The first `rows` rows of each tensor: layer by layer, key before value.
-    pub fn windows(&mut self, rows: usize) -> impl Iterator<Item = &mut [f32]> {
-        let length: usize = self.window_shape(rows).iter().product();
-        self.tensors
-            .iter_mut()
-            .map(move |tensor| &mut tensor[..length])
+    /// The first `tokens` tokens of a head of a row: [tokens, width]. `tensor` counts layer by
+    /// layer, key before value.
+    pub fn head(&self, tensor: usize, row: usize, head: usize, tokens: usize) -> &[f32] {
+        let first = (row * self.shape.heads + head) * self.capacity * self.shape.width;
+        &self.tensors[tensor][first..first + tokens * self.shape.width]
+    }
+
+    /// The first `rows` rows of each tensor and their shape: layer by layer, key before value.
+    pub fn windows(&mut self, rows: usize) -> impl Iterator<Item = ([usize; 4], &mut [f32])> {
+        let shape = [rows, self.shape.heads, self.capacity, self.shape.width];
+        let length: usize = shape.iter().product();
+        let tensors = self.tensors.iter_mut();
+        tensors.map(move |tensor| (shape, &mut tensor[..length]))
     }
 }
 
@@ -111,7 +125,7 @@ mod tests {
     fn a_moved_row_covers_the_hole() {
         let mut cache = counting(2, 3);
         cache.move_row(0, 1, 2);
-        let row: Vec<f32> = cache.windows(1).next().unwrap().to_vec();
+        let row = cache.windows(1).next().unwrap().1.to_vec();
         assert_eq!(row, [6., 7., 2., 9., 10., 5.]);
     }
 }

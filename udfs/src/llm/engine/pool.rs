@@ -1,58 +1,99 @@
 //! The decisions being written now, all advanced by one token a step.
 
-use super::cache::Cache;
+use std::rc::Rc;
+
+use super::prefixes::Prefix;
 use super::row::Row;
+use super::shared::{Extent, SharedCache};
 use super::{Lexicon, rounded_up};
 use crate::llm::backend::{Finish, ModelError};
 use crate::llm::folder::CacheShape;
-use crate::llm::graph::{Feed, Graph, Wanted};
+use crate::llm::graph::{Draw, Graph};
 use crate::llm::sampler::Sampler;
 
-/// What goes beside a row that is alone. Kernels for quantised weights compute a
-/// single row by another route, which rounds otherwise; from two rows on a row's
-/// numbers are the same, to the bit, whatever the others are.
-const IDLE: Feed<'static> = Feed {
-    past: 0,
-    tokens: &[0],
-};
+/// Draws get room for so many tokens more at a time. That a step looks at no more than it
+/// must is worth more than that room is seldom made.
+const LENGTHENED_BY: usize = 64;
 
-/// Rows and, at the same indexes, their keys and values. Live rows are kept at
-/// the front, so that a step computes nothing else.
+/// Places that there may be, in units of slots: as its draws end, a prompt's places fall
+/// empty, while the slots go to the draws of another.
+const PLACES_PER_SLOT: usize = 2;
+
+/// A prompt, and its draws in the order of their places.
+#[derive(Debug)]
+struct Prompt {
+    prefix: Rc<Prefix>,
+    rows: Vec<Row>,
+}
+
+/// What draws of one prompt need.
+#[derive(Debug, Clone, Copy)]
+pub struct Need {
+    /// How many draws.
+    pub draws: usize,
+    /// Tokens of the prompt.
+    pub prompt: usize,
+    /// The most tokens of one draw.
+    pub limit: usize,
+}
+
+/// Prompts with draws in work and, at the same indexes, their keys and values.
 #[derive(Debug)]
 pub struct Pool {
     shape: CacheShape,
-    /// The most rows, whatever their length.
+    /// The most draws in work.
     slots: usize,
     /// The most bytes of keys and values.
     bytes: usize,
-    cache: Cache,
-    rows: Vec<Row>,
+    /// The most tokens of a draw, of those that have come since the pool was empty.
+    limit: usize,
+    cache: SharedCache,
+    prompts: Vec<Prompt>,
     sampler: Sampler,
 }
 
 impl Pool {
-    /// An empty pool of up to `slots` rows and `bytes` of keys and values.
+    /// An empty pool of up to `slots` draws and `bytes` of keys and values.
     pub fn new(shape: CacheShape, slots: usize, bytes: usize) -> Self {
         Self {
             shape,
             slots,
             bytes,
-            cache: Cache::new(shape, 0, 0),
-            rows: Vec::new(),
+            limit: 0,
+            cache: SharedCache::new(shape, Extent::default()),
+            prompts: Vec::new(),
             sampler: Sampler::default(),
         }
     }
 
-    /// Rows in use.
+    /// Draws in work.
     pub fn live(&self) -> usize {
-        self.rows.len()
+        self.prompts.iter().map(|prompt| prompt.rows.len()).sum()
     }
 
-    /// Whether a row of `tokens` tokens can be added now. One always can when
-    /// the pool is empty.
-    pub fn has_room(&self, tokens: usize) -> bool {
-        let capacity = rounded_up(tokens).max(self.cache.capacity());
-        self.rows.is_empty() || self.rows.len() < self.rows_of(capacity)
+    /// Whether all draws of a prompt, or as many as there are slots, can be added now. They
+    /// always can when the pool is empty.
+    pub fn has_room(&self, need: Need) -> bool {
+        let together = self.live() + need.draws.min(self.slots);
+        self.prompts.is_empty() || (together <= self.slots && self.takes(need))
+    }
+
+    /// Whether one more prompt fits.
+    fn takes(&self, need: Need) -> bool {
+        self.prompts.is_empty() || self.prompts.len() < self.extent_for(need).prompts
+    }
+
+    /// Whether `row` can be added now. One always can when the pool is empty.
+    pub fn has_place(&self, row: &Row) -> bool {
+        self.live() < self.slots && (self.prompt_of(row).is_some() || self.takes(row.need()))
+    }
+
+    /// The row's prompt, if it is here and has a place free.
+    fn prompt_of(&self, row: &Row) -> Option<usize> {
+        let places = self.cache.extent().places;
+        self.prompts.iter().position(|prompt| {
+            Rc::ptr_eq(&prompt.prefix, row.prefix()) && prompt.rows.len() < places
+        })
     }
 
     /// Draws a row's first token and, if that does not end it, adds it. Returns
@@ -65,13 +106,21 @@ impl Pool {
         if let Some(finish) = row.begin(&mut self.sampler, lexicon)? {
             return Ok(Some((row, finish)));
         }
-        self.reserve(row.most_tokens());
-        let prefix = row.prefix();
-        let slot = self.rows.len();
-        self.cache
-            .copy_row(slot, &prefix.cache, 0, prefix.tokens.len());
-        self.rows.push(row);
+        let prompt = match self.prompt_of(&row) {
+            Some(prompt) => prompt,
+            None => self.add_prompt(&row),
+        };
+        self.prompts[prompt].rows.push(row);
         Ok(None)
+    }
+
+    fn add_prompt(&mut self, row: &Row) -> usize {
+        self.reserve(row.need());
+        let prefix = Rc::clone(row.prefix());
+        self.cache.add_prompt(&prefix.cache, prefix.tokens.len());
+        let rows = Vec::with_capacity(self.cache.extent().places);
+        self.prompts.push(Prompt { prefix, rows });
+        self.prompts.len() - 1
     }
 
     /// Writes one token to every row; returns the rows that ended.
@@ -83,65 +132,110 @@ impl Pool {
         graph: &mut Graph,
         lexicon: &Lexicon,
     ) -> Result<Vec<(Row, Finish)>, ModelError> {
-        let feeds = self.rows.iter().map(|row| Feed {
-            past: row.read(),
-            tokens: row.last(),
-        });
-        let mut feeds: Vec<_> = feeds.collect();
-        if feeds.len() == 1 {
-            feeds.push(IDLE);
+        let draws = self.draws();
+        let longest = draws.iter().map(|draw| draw.written).max();
+        if longest >= Some(self.cache.extent().written) {
+            let written = self.cache.extent().written + LENGTHENED_BY;
+            self.cache.lengthen(written);
         }
-        let logits = graph.run(&mut self.cache, &feeds, Wanted::Last)?;
+        let logits = graph.decode(&mut self.cache, &draws)?;
         let mut ended = Vec::new();
-        for (slot, (row, logits)) in self.rows.iter_mut().zip(logits).enumerate() {
+        let prompts = self.prompts.iter_mut().enumerate();
+        let rows = prompts.flat_map(|(index, prompt)| {
+            let rows = prompt.rows.iter_mut().enumerate();
+            rows.map(move |(place, row)| (index, place, row))
+        });
+        for ((prompt, place, row), logits) in rows.zip(logits) {
             if let Some(finish) = row.advance(logits, &mut self.sampler, lexicon)? {
-                ended.push((slot, finish));
+                ended.push((prompt, place, finish));
             }
         }
         // From the last, so that what moves into a hole is never itself ended.
         let ended = ended.into_iter().rev();
         Ok(ended
-            .map(|(slot, finish)| (self.remove(slot), finish))
+            .map(|(prompt, place, finish)| (self.remove(prompt, place), finish))
             .collect())
+    }
+
+    /// What the model is to be given.
+    fn draws(&self) -> Vec<Draw> {
+        let places = self.cache.extent().places;
+        let prompts = self.prompts.iter().enumerate();
+        prompts
+            .flat_map(|(index, prompt)| {
+                let rows = prompt.rows.iter().enumerate();
+                rows.map(move |(place, row)| Draw {
+                    place: index * places + place,
+                    written: row.read(),
+                    token: row.last(),
+                })
+            })
+            .collect()
     }
 
     /// Frees the rows that `keep` refuses.
     pub fn retain(&mut self, keep: impl Fn(&Row) -> bool) {
-        for slot in (0..self.rows.len()).rev() {
-            if !keep(&self.rows[slot]) {
-                self.remove(slot);
+        for prompt in (0..self.prompts.len()).rev() {
+            for place in (0..self.prompts[prompt].rows.len()).rev() {
+                if !keep(&self.prompts[prompt].rows[place]) {
+                    self.remove(prompt, place);
+                }
             }
         }
     }
 
-    fn remove(&mut self, slot: usize) -> Row {
-        let last = self.rows.len() - 1;
-        if slot < last {
-            self.cache.move_row(slot, last, self.rows[last].read());
+    /// Takes a row out, and its prompt if it was the last.
+    fn remove(&mut self, index: usize, place: usize) -> Row {
+        let rows = &mut self.prompts[index].rows;
+        let row = rows.swap_remove(place);
+        if let Some(moved) = rows.get(place) {
+            let first = index * self.cache.extent().places;
+            let from = first + rows.len();
+            self.cache.move_draw(first + place, from, moved.read());
         }
-        self.rows.swap_remove(slot)
+        if rows.is_empty() {
+            self.prompts.swap_remove(index);
+            self.cache.remove_prompt(index);
+        }
+        row
     }
 
-    /// Makes room for one more row of `tokens` tokens.
-    fn reserve(&mut self, tokens: usize) {
-        let needed = rounded_up(tokens);
-        // An empty pool that long rows have made narrow becomes wide again.
-        let narrow = self.rows_of(self.cache.capacity()) < self.slots;
-        let widen = self.rows.is_empty() && narrow && needed < self.cache.capacity();
-        if needed <= self.cache.capacity() && !widen {
+    /// Makes room for one more prompt.
+    fn reserve(&mut self, need: Need) {
+        let extent = self.extent_for(need);
+        if self.prompts.is_empty() {
+            self.limit = need.limit;
+            if extent != self.cache.extent() {
+                self.cache = SharedCache::new(self.shape, extent);
+            }
             return;
         }
-        // A row alone has an idle one beside it.
-        let mut cache = Cache::new(self.shape, self.rows_of(needed).max(2), needed);
-        for (slot, row) in self.rows.iter().enumerate() {
-            cache.copy_row(slot, &self.cache, slot, row.read());
+        self.limit = self.limit.max(need.limit);
+        let now = self.cache.extent();
+        if (extent.places, extent.read) != (now.places, now.read)
+            || self.prompts.len() == now.prompts
+        {
+            self.cache = self.cache.widened(extent);
         }
-        self.cache = cache;
     }
 
-    /// How many rows of `capacity` tokens the memory holds; at least one.
-    fn rows_of(&self, capacity: usize) -> usize {
-        let row = capacity.max(1) * self.shape.token_bytes();
-        (self.bytes / row).clamp(1, self.slots)
+    /// The extent of the cache with one more prompt. A pool that was empty takes any shape.
+    fn extent_for(&self, need: Need) -> Extent {
+        let (now, limit) = match self.prompts.is_empty() {
+            true => (Extent::default(), 0),
+            false => (self.cache.extent(), self.limit),
+        };
+        // Two at least: a draw that is alone has an idle one beside it.
+        let places = now.places.max(need.draws.min(self.slots)).max(2);
+        let read = now.read.max(rounded_up(need.prompt));
+        let longest = limit.max(need.limit).next_multiple_of(LENGTHENED_BY);
+        let prompt = (read + places * longest) * self.shape.token_bytes();
+        let most = (PLACES_PER_SLOT * self.slots / places).max(1);
+        Extent {
+            prompts: (self.bytes / prompt.max(1)).clamp(1, most),
+            places,
+            read,
+            written: now.written.max(LENGTHENED_BY),
+        }
     }
 }

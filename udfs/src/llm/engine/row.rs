@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use super::Lexicon;
+use super::pool::Need;
 use super::prefixes::Prefix;
 use crate::llm::backend::{Decision, Finish, ModelError, Sampling};
 use crate::llm::letters::OPENING;
@@ -13,6 +14,8 @@ use crate::llm::sampler::{Key, Sampler};
 pub struct Plan {
     /// The request's number.
     pub job: u64,
+    /// How many draws there are.
+    pub draws: usize,
     /// The prompt, already through the model.
     pub prefix: Rc<Prefix>,
     /// Its [`crate::llm::sampler::prompt_hash`].
@@ -64,23 +67,27 @@ impl Row {
     }
 
     /// The prompt that it follows.
-    pub fn prefix(&self) -> &Prefix {
+    pub fn prefix(&self) -> &Rc<Prefix> {
         &self.plan.prefix
     }
 
-    /// The most tokens it can come to, with its prompt.
-    pub fn most_tokens(&self) -> usize {
-        self.plan.prefix.tokens.len() + self.plan.limit
+    /// What it and the other draws of its request need.
+    pub fn need(&self) -> Need {
+        Need {
+            draws: self.plan.draws,
+            prompt: self.plan.prefix.tokens.len(),
+            limit: self.plan.limit,
+        }
     }
 
     /// The last token written: what the model is to read next.
-    pub fn last(&self) -> &[u32] {
-        &self.tokens[self.tokens.len().saturating_sub(1)..]
+    pub fn last(&self) -> u32 {
+        self.tokens.last().copied().unwrap_or_default()
     }
 
-    /// Tokens that the model has read: the prompt, and all but the last written.
+    /// Tokens of it that the model has read: all but the last written.
     pub fn read(&self) -> usize {
-        self.plan.prefix.tokens.len() + self.tokens.len().saturating_sub(1)
+        self.tokens.len().saturating_sub(1)
     }
 
     /// Draws the first token, from the prompt's logits; says whether that was the
@@ -205,6 +212,7 @@ mod tests {
         };
         let plan = Plan {
             job: 0,
+            draws: 4,
             prefix: Rc::new(prefix),
             prompt_hash: 0,
             sampling: Sampling::default(),

@@ -9,7 +9,7 @@ use std::sync::mpsc::Receiver;
 use tokio::sync::oneshot;
 
 use super::desk::{Desk, Reader};
-use super::pool::Pool;
+use super::pool::{Need, Pool};
 use super::prefixes::Prefix;
 use super::writing::Writing;
 use super::{EngineOptions, Lexicon};
@@ -71,9 +71,12 @@ pub struct Decide {
 }
 
 impl Decide {
-    /// The most tokens that one draw can come to, with the prompt.
-    fn most_tokens(&self) -> usize {
-        self.prompt.len() + self.limit
+    fn need(&self) -> Need {
+        Need {
+            draws: self.draws,
+            prompt: self.prompt.len(),
+            limit: self.limit,
+        }
     }
 }
 
@@ -148,7 +151,7 @@ impl Worker {
     fn advance(&mut self) -> Result<(), ModelError> {
         loop {
             self.writing.fill()?;
-            let fits = |request: &mut Decide| self.writing.has_room(request.most_tokens());
+            let fits = |request: &mut Decide| self.writing.has_room(request.need());
             match self.decides.pop_front_if(fits) {
                 Some(request) => self.begin(request)?,
                 None => break,

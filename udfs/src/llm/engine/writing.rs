@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::Lexicon;
-use super::pool::Pool;
+use super::pool::{Need, Pool};
 use super::prefixes::Prefix;
 use super::row::{Plan, Row};
 use super::worker::{Answer, Decide};
@@ -62,16 +62,16 @@ impl Writing {
         self.jobs.is_empty()
     }
 
-    /// Whether a request whose draws come to `tokens` tokens can begin: no draw of another
-    /// waits for a slot, and one is free.
-    pub fn has_room(&self, tokens: usize) -> bool {
-        self.ready.is_empty() && self.pool.has_room(tokens)
+    /// Whether a request can begin: no draw of another waits for a slot, and there is room.
+    pub fn has_room(&self, need: Need) -> bool {
+        self.ready.is_empty() && self.pool.has_room(need)
     }
 
     /// Makes the draws of `request` ready, whose prompt is `prefix`.
     pub fn begin(&mut self, request: Decide, prefix: Rc<Prefix>, cached_tokens: usize) {
         let plan = Rc::new(Plan {
             job: self.next_job,
+            draws: request.draws,
             prompt_hash: prompt_hash(&request.prompt),
             prefix,
             sampling: request.sampling,
@@ -98,8 +98,7 @@ impl Writing {
     /// # Errors
     /// When the model's numbers are none.
     pub fn fill(&mut self) -> Result<(), ModelError> {
-        let fits = |row: &mut Row, pool: &Pool| pool.has_room(row.most_tokens());
-        while let Some(row) = self.ready.pop_front_if(|row| fits(row, &self.pool)) {
+        while let Some(row) = self.ready.pop_front_if(|row| self.pool.has_place(row)) {
             if let Some((row, finish)) = self.pool.start(row, &self.lexicon)? {
                 self.end(row, finish)?;
             }

@@ -1,0 +1,301 @@
+//! Keys and values of prompts, each with those of the draws that follow it.
+
+use super::cache::Cache;
+use crate::llm::folder::CacheShape;
+
+/// How much a [`SharedCache`] has room for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Extent {
+    /// Prompts.
+    pub prompts: usize,
+    /// Draws of each prompt: its places.
+    pub places: usize,
+    /// Tokens of a prompt.
+    pub read: usize,
+    /// Tokens of a draw.
+    pub written: usize,
+}
+
+impl Extent {
+    /// Places of all prompts.
+    fn all_places(&self) -> usize {
+        self.prompts * self.places
+    }
+}
+
+/// Prompts at the front, and at `prompt * places + place` what a draw has written. Per layer:
+///
+/// | tensor | shape |
+/// | --- | --- |
+/// | key of the prompts | [prompts, heads, width, read], transposed for the product with it |
+/// | value of the prompts | [prompts, heads, read, width] |
+/// | key and value of the draws | [prompts × places, heads, written, width] |
+/// | key and value of the newest token | [prompts × places, heads, 1, width] |
+///
+/// Memory that no token has reached is never touched, as in [`Cache`]. What lies beyond a
+/// row's tokens is old, but always a number.
+#[derive(Debug)]
+pub struct SharedCache {
+    shape: CacheShape,
+    extent: Extent,
+    /// Tokens of each prompt.
+    lengths: Vec<usize>,
+    prompts: Vec<Vec<f32>>,
+    draws: Cache,
+    newest: Cache,
+}
+
+/// A tensor's shape, and what is in use of it.
+pub type Part<T> = ([usize; 4], T);
+
+/// The tensors, layer by layer and key before value, cut to the prompts there are.
+#[derive(Debug)]
+pub struct Parts<'a> {
+    /// Of the prompts.
+    pub prompts: Vec<Part<&'a [f32]>>,
+    /// Of the draws.
+    pub draws: Vec<Part<&'a mut [f32]>>,
+    /// Of the newest token.
+    pub newest: Vec<Part<&'a mut [f32]>>,
+}
+
+impl SharedCache {
+    /// An empty cache.
+    pub fn new(shape: CacheShape, extent: Extent) -> Self {
+        let size = extent.prompts * shape.heads * extent.read * shape.width;
+        Self {
+            shape,
+            extent,
+            lengths: Vec::with_capacity(extent.prompts),
+            prompts: (0..2 * shape.layers).map(|_| vec![0.0; size]).collect(),
+            draws: Cache::new(shape, extent.all_places(), extent.written),
+            newest: Cache::new(shape, extent.all_places(), 1),
+        }
+    }
+
+    /// How much there is room for.
+    pub fn extent(&self) -> Extent {
+        self.extent
+    }
+
+    /// Tokens of each prompt.
+    pub fn lengths(&self) -> &[usize] {
+        &self.lengths
+    }
+
+    /// Adds a prompt: the first `tokens` tokens of the only row of `cache`.
+    pub fn add_prompt(&mut self, cache: &Cache, tokens: usize) {
+        let (width, read) = (self.shape.width, self.extent.read);
+        let first = self.lengths.len() * self.shape.heads * width * read;
+        for (layer, tensor) in self.prompts.iter_mut().enumerate() {
+            let heads = tensor[first..].chunks_exact_mut(width * read);
+            for (head, to) in heads.take(self.shape.heads).enumerate() {
+                let from = cache.head(layer, 0, head, tokens);
+                match layer % 2 {
+                    0 => transpose(from, width, to, read),
+                    _ => to[..from.len()].copy_from_slice(from),
+                }
+            }
+        }
+        self.lengths.push(tokens);
+    }
+
+    /// Removes a prompt and its draws; the last prompt takes its index.
+    pub fn remove_prompt(&mut self, index: usize) {
+        self.lengths.swap_remove(index);
+        let last = self.lengths.len();
+        if index == last {
+            return;
+        }
+        let size = self.shape.heads * self.shape.width * self.extent.read;
+        for tensor in &mut self.prompts {
+            tensor.copy_within(last * size..(last + 1) * size, index * size);
+        }
+        let places = self.extent.places;
+        for place in 0..places {
+            let (to, from) = (index * places + place, last * places + place);
+            self.draws.move_row(to, from, self.extent.written);
+        }
+    }
+
+    /// Copies the first `tokens` tokens of a draw over another.
+    pub fn move_draw(&mut self, to: usize, from: usize, tokens: usize) {
+        self.draws.move_row(to, from, tokens);
+    }
+
+    /// Makes the newest token of the draw at `place` the token `at` of what it has written.
+    pub fn keep(&mut self, place: usize, at: usize) {
+        self.draws.copy_token(place, at, &self.newest, place);
+    }
+
+    /// Gives each draw room for `written` tokens.
+    pub fn lengthen(&mut self, written: usize) {
+        let mut draws = Cache::new(self.shape, self.extent.all_places(), written);
+        for row in 0..self.lengths.len() * self.extent.places {
+            draws.copy_row(row, &self.draws, row, self.extent.written);
+        }
+        self.draws = draws;
+        self.extent.written = written;
+    }
+
+    /// The same prompts and draws in a cache of at least this extent.
+    pub fn widened(&self, extent: Extent) -> Self {
+        let mut wide = Self::new(self.shape, extent);
+        let width = self.shape.width;
+        for (index, (to, from)) in wide.prompts.iter_mut().zip(&self.prompts).enumerate() {
+            // A row of numbers that stays one: of a key a number of each token, of a value all.
+            let (from_row, to_row) = match index % 2 {
+                0 => (self.extent.read, extent.read),
+                _ => (self.extent.read * width, extent.read * width),
+            };
+            let used = self.lengths.len() * self.shape.heads * width * self.extent.read;
+            let rows = from[..used].chunks_exact(from_row);
+            for (to, from) in to.chunks_exact_mut(to_row).zip(rows) {
+                to[..from_row].copy_from_slice(from);
+            }
+        }
+        for prompt in 0..self.lengths.len() {
+            for place in 0..self.extent.places {
+                let to = prompt * extent.places + place;
+                let from = prompt * self.extent.places + place;
+                wide.draws
+                    .copy_row(to, &self.draws, from, self.extent.written);
+            }
+        }
+        wide.lengths.extend_from_slice(&self.lengths);
+        wide
+    }
+
+    /// The tensors of the prompts there are.
+    pub fn parts(&mut self) -> Parts<'_> {
+        let (prompts, places) = (self.lengths.len(), self.lengths.len() * self.extent.places);
+        let (heads, width, read) = (self.shape.heads, self.shape.width, self.extent.read);
+        let shapes = [[prompts, heads, width, read], [prompts, heads, read, width]];
+        let used = prompts * heads * width * read;
+        let of_prompts = self.prompts.iter().zip(shapes.into_iter().cycle());
+        Parts {
+            prompts: of_prompts
+                .map(|(tensor, shape)| (shape, &tensor[..used]))
+                .collect(),
+            draws: self.draws.windows(places).collect(),
+            newest: self.newest.windows(places).collect(),
+        }
+    }
+}
+
+/// Writes `from`, rows of `width` numbers, as the columns of `to`, rows of `length` numbers.
+fn transpose(from: &[f32], width: usize, to: &mut [f32], length: usize) {
+    for (token, numbers) in from.chunks_exact(width).enumerate() {
+        for (index, &number) in numbers.iter().enumerate() {
+            to[index * length + token] = number;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHAPE: CacheShape = CacheShape {
+        layers: 1,
+        heads: 2,
+        width: 2,
+    };
+
+    const EXTENT: Extent = Extent {
+        prompts: 2,
+        places: 2,
+        read: 3,
+        written: 1,
+    };
+
+    /// A row of `tokens` tokens, of numbers from `first` on.
+    fn prompt(first: usize, tokens: usize) -> Cache {
+        let mut cache = Cache::new(SHAPE, 1, tokens);
+        for (_, tensor) in cache.windows(1) {
+            for (index, number) in tensor.iter_mut().enumerate() {
+                *number = (first + index) as f32;
+            }
+        }
+        cache
+    }
+
+    /// What the cache holds of a prompt: its key by token, its value, first tokens of its draws.
+    fn seen(cache: &mut SharedCache, prompt: usize) -> (Vec<f32>, Vec<f32>, Vec<f32>) {
+        let (length, extent) = (cache.lengths[prompt], cache.extent);
+        let parts = cache.parts();
+        let (key, value) = (parts.prompts[0].1, parts.prompts[1].1);
+        let mut found = (Vec::new(), Vec::new(), Vec::new());
+        for head in 0..2 {
+            let first = (prompt * 2 + head) * 2 * extent.read;
+            for token in 0..length {
+                for index in 0..2 {
+                    found.0.push(key[first + index * extent.read + token]);
+                    found.1.push(value[first + token * 2 + index]);
+                }
+            }
+        }
+        for place in 0..EXTENT.places {
+            let first = (prompt * extent.places + place) * 2 * extent.written * 2;
+            found.2.push(parts.draws[0].1[first]);
+        }
+        found
+    }
+
+    fn filled() -> SharedCache {
+        let mut cache = SharedCache::new(SHAPE, EXTENT);
+        cache.add_prompt(&prompt(0, 3), 3);
+        cache.add_prompt(&prompt(100, 2), 2);
+        for (_, newest) in cache.parts().newest {
+            for (place, numbers) in newest.chunks_exact_mut(4).enumerate() {
+                numbers.fill(1000.0 + place as f32);
+            }
+        }
+        for place in 0..4 {
+            cache.keep(place, 0);
+        }
+        cache
+    }
+
+    #[test]
+    fn prompts_are_found_token_by_token() {
+        let mut cache = filled();
+        let (key, value, draws) = seen(&mut cache, 1);
+        let numbers: Vec<f32> = (100..108).map(|number| number as f32).collect();
+        assert_eq!((key, value), (numbers.clone(), numbers));
+        assert_eq!(draws, [1002.0, 1003.0]);
+    }
+
+    #[test]
+    fn a_removed_prompt_gives_its_place_to_the_last() {
+        let mut cache = filled();
+        let last = seen(&mut cache, 1);
+        cache.remove_prompt(0);
+        assert_eq!(cache.lengths(), [2]);
+        assert_eq!(seen(&mut cache, 0), last);
+        cache.remove_prompt(0);
+        assert!(cache.lengths().is_empty());
+    }
+
+    #[test]
+    fn room_is_made_without_a_change() {
+        let mut cache = filled();
+        let before = [seen(&mut cache, 0), seen(&mut cache, 1)];
+        cache.lengthen(5);
+        assert_eq!([seen(&mut cache, 0), seen(&mut cache, 1)], before);
+        let mut wide = cache.widened(Extent {
+            prompts: 4,
+            places: 3,
+            read: 7,
+            written: 5,
+        });
+        assert_eq!([seen(&mut wide, 0), seen(&mut wide, 1)], before);
+    }
+
+    #[test]
+    fn a_moved_draw_covers_the_hole() {
+        let mut cache = filled();
+        cache.move_draw(0, 1, 1);
+        assert_eq!(seen(&mut cache, 0).2, [1001.0, 1001.0]);
+    }
+}
