@@ -7,8 +7,7 @@ without its second softmax: scores are joined before it). The result is exact.
 
 Every attention node becomes an `If`: weights, norms and feed-forward blocks exist once, whichever
 way is taken. With the input `shared` true, a step adds one token to each of B draws. Draws stand in a
-grid of R prompts by F places, Z = R * F, place z belonging to prompt z // F; F is at least 2 (products of
-one row are summed in an order of their own, so that a draw's bits would show its neighbours):
+grid of R prompts by F places, Z = R * F, place z belonging to prompt z // F:
 
     shared bool[], input_ids i64[B,1]
     draws i64[Z] (the draw at each place; any, where the place is empty), places i64[B] (its inverse)
@@ -75,7 +74,9 @@ def _sizes(graph: onnx.GraphProto, layers: list[onnx.NodeProto]) -> _Sizes:
     cache = next(value for value in graph.input if value.name == layers[0].input[PAST_KEY])
     kind = cache.type.tensor_type
     heads = kind.shape.dim[1].dim_value
-    cosines = next(tensor for tensor in graph.initializer if tensor.name == layers[0].input[COSINES])
+    cosines = next(
+        tensor for tensor in graph.initializer if tensor.name == layers[0].input[COSINES]
+    )
     width = 2 * cosines.dims[1]
     attributes = _attributes(layers[0])
     return _Sizes(
@@ -116,9 +117,7 @@ class _Nodes(list[onnx.NodeProto]):
         """Adds a node; gives its result's name."""
         return self.add_parts(operator, *inputs, parts=1, **attributes)[0]
 
-    def add_parts(
-        self, operator: str, *inputs: str, parts: int, **attributes: object
-    ) -> list[str]:
+    def add_parts(self, operator: str, *inputs: str, parts: int, **attributes: object) -> list[str]:
         """Adds a node of several results; gives their names."""
         name = f"{self.scope}/{operator}_{len(self)}"
         results = [f"{name}.{part}" for part in range(parts)]
@@ -241,6 +240,11 @@ def _attention(
             domain=CONTRIB, interleaved=sizes.interleaved,
         )  # fmt: skip
 
+    def negative_product(rows: str, prefix: str) -> str:
+        # A plain product of a single row goes through another kernel of the runtime, which rounds
+        # differently: a draw's bits would then tell whether it is alone.
+        return nodes.add("FusedMatMul", rows, prefix, domain=CONTRIB, alpha=-1.0)
+
     def place_scores(key: str) -> str:
         return nodes.add("FusedMatMul", place_query, key, domain=CONTRIB, transB=1)
 
@@ -256,22 +260,21 @@ def _attention(
     scores_written = nodes.add("Concat", past_scores, place_scores(key), axis=-1)
     scores_written = _swapped(nodes, scores_written, shapes.score_grid, shapes.score_rows)
     row_query = _swapped(nodes, query, shapes.grid, shapes.rows)
-    scores_prefix = nodes.add("Add", nodes.add("MatMul", row_query, prefix_key), "prefix_bias")
+    scores_prefix = nodes.add("Sub", "prefix_bias", negative_product(row_query, prefix_key))
     joined = nodes.add("Concat", scores_prefix, scores_written, axis=-1)
 
     weights = nodes.add("Softmax", joined, axis=-1)
     on_prefix, on_written = nodes.add_parts(
         "Split", weights, shapes.prefix_and_written, parts=2, axis=-1
     )
-    from_prefix = nodes.add("MatMul", on_prefix, prefix_value)
-    from_prefix = _swapped(nodes, from_prefix, shapes.row_grid, shapes.places)
+    against = negative_product(on_prefix, prefix_value)
+    against = _swapped(nodes, against, shapes.row_grid, shapes.places)
     on_written = _swapped(nodes, on_written, shapes.score_row_grid, shapes.score_places)
-    on_past, on_new = nodes.add_parts(
-        "Split", on_written, shapes.suffix_and_new, parts=2, axis=-1
-    )
+    on_past, on_new = nodes.add_parts("Split", on_written, shapes.suffix_and_new, parts=2, axis=-1)
     from_past = nodes.add("MatMul", on_past, past_value)
     from_new = nodes.add("Mul", on_new, value)
-    attended = nodes.add("Sum", from_past, from_new, from_prefix)
+    from_written = nodes.add("Add", from_past, from_new)
+    attended = nodes.add("Sub", from_written, against)
     attended = nodes.add("Reshape", attended, shapes.tokens)
     return nodes.add("Gather", attended, "places", axis=0), key, value
 
