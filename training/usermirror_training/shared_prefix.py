@@ -6,20 +6,22 @@ once a prompt, and the draws are rows of one matrix product with them (Hydragen,
 without its second softmax: scores are joined before it). The result is exact.
 
 Every attention node becomes an `If`: weights, norms and feed-forward blocks exist once, whichever
-way is taken. With the input `shared` true, a step adds one token to each of B draws. Draws stand in a
-grid of R prompts by F places, Z = R * F, place z belonging to prompt z // F:
+way is taken. With the input `shared` true, a step adds one token to each of B draws. Draws stand in
+a grid of R prompts by F places, Z = R * F, place z belonging to prompt z // F:
 
-    shared bool[], input_ids i64[B,1]
-    draws i64[Z] (the draw at each place; any, where the place is empty), places i64[B] (its inverse)
+    shared bool[], input_ids i64[B,1], logits_indices i64[N] into B
+    draws i64[Z] (the draw at each place; any, where it is empty), places i64[B] (its inverse)
     position_ids i64[Z,1]
     prefix_bias f[R,1,1,P], suffix_bias f[Z,1,1,T] (0, or what takes a token out: below -1e4)
     prefix.{i}.key f[R,H,D,P] (transposed), prefix.{i}.value f[R,H,P,D]
     past_key_values.{i}.key / .value f[Z,H,T,D]: what the draws have written, all but the new token
 Outputs:
     present.{i}.key / .value f[Z,H,1,D]: the new token's, for the caller to keep
-Inputs of the other way are then not looked at, but must be given.
+Inputs of the other way must be given, and are not looked at: `seqlens_k`, `total_sequence_length`
+and `query_seqlens` here, all of the above but `shared` and `input_ids` there.
 
-H are heads of keys and values, each with G heads of queries; D is their width.
+H are heads of keys and values, each with G heads of queries; D is their width. A draw's bits depend
+on nothing but its own tokens where P and T are multiples of 64: not on R, F, P, T or its place.
 """
 
 from collections.abc import Iterator
@@ -251,10 +253,10 @@ def _attention(
     placed = nodes.add("Gather", layer.input[0], "draws", axis=0)
     heads = nodes.add("Reshape", placed, shapes.heads)
     query, key, value = nodes.add_parts("Split", heads, shapes.kinds, parts=3, axis=1)
-    # Scaled here: a product with an alpha is slower.
+    # Scaled once, for the three products to come.
     query, key = nodes.add("Mul", rotated(query), shapes.scale), rotated(key)
 
-    # A product for every place, and one for every prompt; then both as rows of the prompt.
+    # Scores: a product for every place and one for every prompt, joined as rows of the prompts.
     place_query = nodes.add("Reshape", query, shapes.places)
     past_scores = nodes.add("Add", place_scores(past_key), "suffix_bias")
     scores_written = nodes.add("Concat", past_scores, place_scores(key), axis=-1)
@@ -263,18 +265,19 @@ def _attention(
     scores_prefix = nodes.add("Sub", "prefix_bias", negative_product(row_query, prefix_key))
     joined = nodes.add("Concat", scores_prefix, scores_written, axis=-1)
 
+    # Values in those weights: of the prompt as rows, of what the draw wrote at its place.
     weights = nodes.add("Softmax", joined, axis=-1)
     on_prefix, on_written = nodes.add_parts(
         "Split", weights, shapes.prefix_and_written, parts=2, axis=-1
     )
-    against = negative_product(on_prefix, prefix_value)
-    against = _swapped(nodes, against, shapes.row_grid, shapes.places)
+    minus_prefix = negative_product(on_prefix, prefix_value)
+    minus_prefix = _swapped(nodes, minus_prefix, shapes.row_grid, shapes.places)
     on_written = _swapped(nodes, on_written, shapes.score_row_grid, shapes.score_places)
     on_past, on_new = nodes.add_parts("Split", on_written, shapes.suffix_and_new, parts=2, axis=-1)
     from_past = nodes.add("MatMul", on_past, past_value)
     from_new = nodes.add("Mul", on_new, value)
     from_written = nodes.add("Add", from_past, from_new)
-    attended = nodes.add("Sub", from_written, against)
+    attended = nodes.add("Sub", from_written, minus_prefix)
     attended = nodes.add("Reshape", attended, shapes.tokens)
     return nodes.add("Gather", attended, "places", axis=0), key, value
 
