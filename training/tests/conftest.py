@@ -11,6 +11,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel, Qwen2Co
 from transformers import Qwen2ForCausalLM as Qwen2
 
 from usermirror_training.demo import tokenizer as demo_tokenizer
+from usermirror_training.export import export
 
 CONTEXT = 512
 SHAPE = {
@@ -60,6 +61,20 @@ def llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def qwen2(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A Qwen2 with grouped keys, biases and an untied head."""
     return create("qwen2", tmp_path_factory.mktemp("checkpoints") / "qwen2")
+
+
+@pytest.fixture(scope="session", params=["llama", "qwen2"])
+def source(request: pytest.FixtureRequest) -> Path:
+    """A checkpoint of each family."""
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture(scope="session")
+def exported(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The checkpoint's fp32 model folder."""
+    target = tmp_path_factory.mktemp("models") / source.name
+    assert export(source, target).logit < 1e-4
+    return target
 
 
 def message(role: str, content: str) -> dict[str, str]:

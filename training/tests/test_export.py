@@ -20,20 +20,6 @@ from usermirror_training.verify import verify
 REPOSITORY = Path(__file__).parents[2]
 
 
-@pytest.fixture(scope="module", params=["llama", "qwen2"])
-def source(request: pytest.FixtureRequest) -> Path:
-    """A checkpoint of each family."""
-    return request.getfixturevalue(request.param)
-
-
-@pytest.fixture(scope="module")
-def exported(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The checkpoint's fp32 model folder."""
-    target = tmp_path_factory.mktemp("models") / source.name
-    assert export(source, target).logit < 1e-4
-    return target
-
-
 @pytest.fixture(scope="module")
 def exported_fp16(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The checkpoint's fp16 model folder."""
@@ -98,7 +84,9 @@ def test_an_fp16_folder_is_for_cuda(exported: Path, exported_fp16: Path) -> None
     halves = {name for name, kind in types.items() if kind == TensorProto.FLOAT16}
     parts = [f"{layer}.{part}" for layer in (0, 1) for part in ("key", "value")]
     cached = {f"{side}.{part}" for side in ("past_key_values", "present") for part in parts}
-    assert halves == {"logits", *cached}
+    prefixes = {name for name in halves if name.startswith("prefix.")}
+    assert halves - prefixes == {"logits", "prefix_bias", "suffix_bias", *cached}
+    assert prefixes == {f"prefix.{part}" for part in parts}
     config = json.loads((exported_fp16 / "genai_config.json").read_text())
     (provider,) = config["model"]["decoder"]["session_options"]["provider_options"]
     assert list(provider) == ["cuda"]

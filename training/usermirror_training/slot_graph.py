@@ -12,12 +12,17 @@ Inputs (B rows, S new tokens right-padded, N asked positions, C cache capacity):
 Outputs:
     logits f[N,V], present.{i}.key / .value f[B,H,C,D] (may alias the past)
 f is f16 in a graph of precision fp16, and f32 in every other.
+
+A second way through the same weights, with inputs of its own, is in `shared_prefix`: the input
+`shared` chooses.
 """
 
 from pathlib import Path
 
 import onnx
 from onnx import TensorProto, helper
+
+from . import shared_prefix
 
 FILE = "slot.onnx"
 WEIGHTS_FILE = "slot.onnx.data"
@@ -39,6 +44,7 @@ def convert(source: Path, target: Path, precision: str) -> None:
     _expose_lengths(graph)
     _gather_before_head(graph)
     _declare_interface(graph)
+    shared_prefix.add(model)
     del graph.value_info[:]
     helper.set_model_props(model, {"precision": precision})
     large = model.ByteSize() > LARGEST_SINGLE_FILE

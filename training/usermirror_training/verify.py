@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from . import checkpoint, provenance, slot_graph
 from .choices import OPENING, letter_ids
+from .decoding import Draws, SlotGraph, read
 from .errors import TrainingError
 
 FP32_TOLERANCE = 1e-4
@@ -23,9 +23,6 @@ FP16_LETTERS_TOLERANCE = 0.01
 QUANTIZED_TOLERANCE = 0.05
 """Largest distance (half the sum of differences) of two letter distributions, when quantised."""
 
-PROVIDERS = ["CPUExecutionProvider"]
-CACHE_TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
-CAPACITY_STEP = 64
 LETTERS = "ABCDE"
 PROMPTS = tuple(
     [
@@ -39,6 +36,8 @@ PROMPTS = tuple(
         ("Age: 25-34\n- 2 hours ago: Harbour, rated 5/5\n- just now: Tower", "Tower"),
     )
 )  # fmt: skip
+DRAWS = (2, 3)
+"""How many draws share each prompt."""
 
 
 @dataclass(frozen=True)
@@ -55,27 +54,28 @@ class Difference:
 
 
 def verify(source: Path, target: Path) -> Difference:
-    """Compares the model folder `target` with the checkpoint `source`, in ragged steps.
+    """Compares the model folder `target` with the checkpoint `source`, both ways through its graph.
 
-    Two conversations of unlike length are read in two steps each, the second step being the opening
-    of a choice. All of it runs on the CPU, fp16 graphs too. Raises a `TrainingError` when the
-    folder strays.
+    Two conversations of unlike length are read in two ragged steps each, the second step being the
+    opening of a choice. Then draws that share the conversations as they were after the first step
+    write up to a choice. All of it runs on the CPU, fp16 graphs too. Raises a `TrainingError` when
+    the folder strays.
     """
     tokenizer = checkpoint.tokenizer(source)
     model = checkpoint.model(source).eval()
     if not (target / slot_graph.FILE).is_file():
         raise TrainingError(f"{target} is not a model folder: it has no {slot_graph.FILE}")
-    session = onnxruntime.InferenceSession(target / slot_graph.FILE, _quiet(), PROVIDERS)
-    steps, precision = _steps(tokenizer), _precision(target)
-    letters = letter_ids(tokenizer)[: len(LETTERS)]
-    expected, computed = _expected(model, steps), _computed(session, model, steps)
-    if precision == "fp16" and not np.isfinite(_expected(model.half(), steps)).all():
+    graph, precision = SlotGraph(target / slot_graph.FILE), _precision(target)
+    steps = _steps(tokenizer)
+    texts = _texts(tokenizer)
+    expected, computed = _expected(model, steps, texts), _computed(graph, steps, texts)
+    if precision == "fp16" and not np.isfinite(_expected(model.half(), steps, texts)).all():
         # The graph need not show it: on the CPU, ONNX Runtime computes the inside of its
         # feed-forward blocks in fp32. PyTorch rounds every result to fp16, as a GPU does.
         raise TrainingError(
             f"{source} computes numbers that fp16 cannot hold (above 65,504): export it in fp32"
         )
-    chosen = [_softmax(logits[-1][:, letters]) for logits in (expected, computed)]
+    chosen = [_choices(logits, letter_ids(tokenizer)) for logits in (expected, computed)]
     difference = Difference(
         float(np.abs(expected - computed).max()),
         float(np.abs(chosen[0] - chosen[1]).sum(-1).max() / 2),
@@ -117,71 +117,49 @@ def _steps(tokenizer: PreTrainedTokenizerBase) -> list[list[list[int]]]:
     return [first, second]
 
 
+def _texts(tokenizer: PreTrainedTokenizerBase) -> list[list[list[int]]]:
+    """Token ids [prompt][draw], all of one length, that end in the opening of a choice."""
+    opening = tokenizer(OPENING, add_special_tokens=False)["input_ids"]
+    starts = iter(letter_ids(tokenizer))
+    return [[[next(starts), *opening] for _ in range(count)] for count in DRAWS]
+
+
 @torch.no_grad()
-def _expected(model: PreTrainedModel, steps: list[list[list[int]]]) -> np.ndarray:
-    """The checkpoint's logits [step,B,V], in the type of its weights."""
-    rows = [[] for _ in steps[0]]
-    logits = []
+def _expected(
+    model: PreTrainedModel, steps: list[list[list[int]]], texts: list[list[list[int]]]
+) -> np.ndarray:
+    """The checkpoint's logits [N,V] after each step and each written token, in its weights' type.
+
+    In order: by step and row, then by token and draw.
+    """
+    seen = [[] for _ in steps[0]]
+    asked = []
     for step in steps:
-        rows = [seen + new for seen, new in zip(rows, step, strict=True)]
-        logits.append([model(torch.tensor([ids])).logits[0, -1].numpy() for ids in rows])
-    return np.array(logits)
+        seen = [before + new for before, new in zip(seen, step, strict=True)]
+        asked += seen
+    draws = [(prompt, text) for prompt, of in zip(steps[0], texts, strict=True) for text in of]
+    for end in range(1, len(draws[0][1]) + 1):
+        asked += [prompt + text[:end] for prompt, text in draws]
+    return np.array([model(torch.tensor([ids])).logits[0, -1].numpy() for ids in asked])
 
 
 def _computed(
-    session: onnxruntime.InferenceSession, model: PreTrainedModel, steps: list[list[list[int]]]
+    graph: SlotGraph, steps: list[list[list[int]]], texts: list[list[list[int]]]
 ) -> np.ndarray:
-    """The slot graph's logits f32[step,B,V]."""
-    done = [0] * len(steps[0])
-    needed = max(sum(len(ids) for ids in row) for row in zip(*steps, strict=True))
-    capacity = -(-needed // CAPACITY_STEP) * CAPACITY_STEP
-    cache = _empty_cache(session, model, len(done), capacity)
-    names = [output.name for output in session.get_outputs()]
-    results = []
-    for step in steps:
-        inputs = _inputs(step, done, capacity)
-        values = dict(zip(names, session.run(None, inputs | cache), strict=True))
-        results.append(values.pop("logits"))
-        cache = {name.replace("present", "past_key_values"): v for name, v in values.items()}
-        done = [before + len(ids) for before, ids in zip(done, step, strict=True)]
-    return np.array(results, np.float32)
+    """The graph's logits f32[N,V], in the order of `_expected`: steps one way, texts the other."""
+    read_logits, cache = read(graph, steps)
+    draws = Draws(graph, cache, [len(ids) for ids in steps[0]], [len(of) for of in texts])
+    tokens = zip(*(text for of in texts for text in of), strict=True)
+    return np.concatenate([*read_logits, *(draws.write(list(step)) for step in tokens)])
 
 
-def _inputs(step: list[list[int]], done: list[int], capacity: int) -> dict[str, np.ndarray]:
-    """The slot graph's inputs that append `step` to rows of `done` tokens, right-padded."""
-    added = [len(ids) for ids in step]
-    longest = max(added)
-    padded = np.zeros((len(step), longest), np.int64)
-    for row, ids in enumerate(step):
-        padded[row, : len(ids)] = ids
-    return {
-        "input_ids": padded,
-        "seqlens_k": np.array(done, np.int32) + np.array(added, np.int32) - 1,
-        "total_sequence_length": np.array(capacity, np.int32),
-        "query_seqlens": np.array(added, np.int32),
-        "logits_indices": np.arange(len(step)) * longest + np.array(added) - 1,
-    }
-
-
-def _empty_cache(
-    session: onnxruntime.InferenceSession, model: PreTrainedModel, rows: int, capacity: int
-) -> dict[str, np.ndarray]:
-    """Keys and values of no tokens yet, in the type that the graph caches."""
-    size = model.model.layers[0].self_attn.head_dim
-    shape = (rows, model.config.num_key_value_heads, capacity, size)
-    return {
-        value.name: np.zeros(shape, CACHE_TYPES[value.type])
-        for value in session.get_inputs()
-        if value.name.startswith("past_key_values.")
-    }
+def _choices(logits: np.ndarray, letters: list[int]) -> np.ndarray:
+    """The letter distributions at every opening of a choice; logits are as of `_expected`."""
+    second = logits[len(PROMPTS) : 2 * len(PROMPTS)]
+    written = logits[-sum(DRAWS) :]
+    return _softmax(np.concatenate([second, written])[:, letters[: len(LETTERS)]])
 
 
 def _softmax(logits: np.ndarray) -> np.ndarray:
     powers = np.exp(logits - logits.max(-1, keepdims=True))
     return powers / powers.sum(-1, keepdims=True)
-
-
-def _quiet() -> onnxruntime.SessionOptions:
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    return options
