@@ -1,6 +1,6 @@
 //! Opens models: which backend serves a location, and how.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,10 +10,11 @@ use datafusion::common::{DataFusionError, Result, plan_datafusion_err, plan_err}
 use usermirror_udfs::llm::LoadError;
 use usermirror_udfs::llm::backend::Backend;
 use usermirror_udfs::llm::catalog::{ModelOptions, Open};
+use usermirror_udfs::llm::encoder::{Encoder, EncoderOptions, is_encoder};
 use usermirror_udfs::llm::engine::{Engine, EngineOptions};
 use usermirror_udfs::llm::http::{HttpModel, HttpOptions, Key};
 
-/// Opens model folders with ONNX Runtime, and models served elsewhere over HTTP.
+/// Opens folders of models and of encoders with ONNX Runtime, and models served elsewhere over HTTP.
 #[derive(Debug)]
 pub struct ModelOpener {
     runtime: Option<PathBuf>,
@@ -34,15 +35,25 @@ impl Open for ModelOpener {
             let options = served(location, options)?;
             return Ok(Arc::new(HttpModel::open(options).map_err(failed)?));
         }
+        let location = PathBuf::from(location);
+        if is_encoder(&location) {
+            let options = encoder(self.runtime.clone(), options)?;
+            return blocking(move || Encoder::open(&location, &options)).await;
+        }
         let options = folder(self.runtime.clone(), options)?;
-        let location = location.to_owned();
-        let opening = move || Engine::open(Path::new(&location), &options);
-        let engine = tokio::task::spawn_blocking(opening)
-            .await
-            .map_err(|e| DataFusionError::Execution(format!("opening the model broke off: {e}")))?
-            .map_err(failed)?;
-        Ok(Arc::new(engine))
+        blocking(move || Engine::open(&location, &options)).await
     }
+}
+
+/// Opens a model on a thread that may block.
+async fn blocking<M: Backend + 'static>(
+    opening: impl FnOnce() -> Result<M, LoadError> + Send + 'static,
+) -> Result<Arc<dyn Backend>> {
+    let model = tokio::task::spawn_blocking(opening)
+        .await
+        .map_err(|e| DataFusionError::Execution(format!("opening the model broke off: {e}")))?
+        .map_err(failed)?;
+    Ok(Arc::new(model))
 }
 
 /// Whether the model at `location` is served elsewhere: it is a URL, not a folder.
@@ -69,6 +80,27 @@ fn folder(runtime: Option<PathBuf>, options: &ModelOptions) -> Result<EngineOpti
                 return plan_err!(
                     "the model of a folder has no option '{other}'; there are: device, threads, \
                      slots, max_context"
+                );
+            }
+        }
+    }
+    Ok(settings)
+}
+
+/// How an encoder's folder is to be run.
+fn encoder(runtime: Option<PathBuf>, options: &ModelOptions) -> Result<EncoderOptions> {
+    let mut settings = EncoderOptions {
+        runtime,
+        ..EncoderOptions::default()
+    };
+    for (key, value) in options {
+        match key.as_str() {
+            "device" => require_cpu(value)?,
+            "threads" => settings.threads = Some(count(key, value)?),
+            "max_context" => settings.max_context = Some(count(key, value)?),
+            other => {
+                return plan_err!(
+                    "an encoder has no option '{other}'; there are: device, threads, max_context"
                 );
             }
         }

@@ -111,6 +111,7 @@ impl Settings {
                 Origin::Default,
             );
         }
+        settings.set("models.encoder.location", "", Origin::Default);
         for name in SAMPLING {
             settings.set(&format!("sampling.{name}"), "", Origin::Default);
         }

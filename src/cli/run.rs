@@ -10,7 +10,7 @@ use super::options::{open_model, session};
 use crate::error::{Error, Result};
 use crate::report;
 use crate::run::budget::Budget;
-use crate::run::{self, Options, Plan, RowErrors, Step, Work};
+use crate::run::{self, ENCODER, Options, Plan, RowErrors, Step, Work};
 use crate::session::Session;
 use crate::settings::Settings;
 use crate::stop::Stop;
@@ -59,6 +59,9 @@ pub struct Arguments {
     /// The weak model's folder [default: models/weak]
     #[arg(long, value_name = "DIR")]
     weak: Option<String>,
+    /// An encoder's folder: items are compared by its vectors of their texts, not by words
+    #[arg(long, value_name = "DIR")]
+    encoder: Option<String>,
     /// Where models run: cpu, cuda:N, or auto, which says what it chose [default: auto]
     #[arg(long)]
     device: Option<String>,
@@ -95,7 +98,11 @@ impl Arguments {
             retry: self.retry,
             ..Options::default()
         };
-        for model in run::models(&session, &plan)? {
+        let mut models = run::models(&session, &plan)?;
+        if plan.does(Step::Scenarios) && settings.models().iter().any(|name| name == ENCODER) {
+            models.insert(ENCODER.to_owned());
+        }
+        for model in models {
             open_model(&session, &settings, &model).await?;
         }
         if self.dry_run {
@@ -117,6 +124,7 @@ impl Arguments {
             ("device", self.device.clone()),
             ("models.strong.location", self.strong.clone()),
             ("models.weak.location", self.weak.clone()),
+            ("models.encoder.location", self.encoder.clone()),
             ("parameters.scenarios", number(self.scenarios)),
             ("parameters.draws", number(self.draws)),
             ("parameters.pairs", number(self.pairs)),

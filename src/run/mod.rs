@@ -41,6 +41,7 @@ use budget::{Budget, Price};
 use declared::Declared;
 pub use pace::Interval;
 pub use plan::{Plan, Step, Work};
+pub use scenarios::ENCODER;
 use units::Units;
 
 /// How a run goes about its plan.

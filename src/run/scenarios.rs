@@ -15,6 +15,9 @@ use crate::session::Session;
 
 const TABLE: &str = "scenarios";
 
+/// The model by whose vectors the content ranker compares items, where a session has it.
+pub const ENCODER: &str = "encoder";
+
 /// Builds, checks and writes the scenarios of `datasets`.
 ///
 /// # Errors
@@ -60,10 +63,33 @@ async fn declare(
             inputs.push(TableReference::partial(dataset.key(), table));
         }
     }
-    scripts.extend(session.scripts.folder("sql/scenarios")?);
+    scripts.extend(method(session)?);
     let keys: Vec<_> = datasets.iter().map(Dataset::key).collect();
     session.parameters.set("dataset", &keys.join(","))?;
-    Ok((Declared::new(scripts, &session.parameters)?, inputs))
+    let models = scripts.iter().flat_map(|script| script.list("models"));
+    let models = models.map(str::to_owned).collect();
+    let mut step = Declared::new(scripts, &session.parameters)?;
+    step.models = models;
+    Ok((step, inputs))
+}
+
+/// The files of `sql/scenarios`; with an encoder those of `sql/encoder` stand in for their
+/// namesakes.
+fn method(session: &Session) -> Result<Vec<Script>> {
+    let mut scripts = session.scripts.folder("sql/scenarios")?;
+    if session.models.get(ENCODER).is_ok() {
+        for substitute in session.scripts.folder("sql/encoder")? {
+            let place = scripts.iter().position(|s| s.stem() == substitute.stem());
+            let place = place.ok_or_else(|| {
+                Error::Failed(format!(
+                    "{} has no namesake in sql/scenarios",
+                    substitute.path
+                ))
+            })?;
+            scripts[place] = substitute;
+        }
+    }
+    Ok(scripts)
 }
 
 /// The scenarios of one dataset, in a session of their own.
@@ -72,7 +98,7 @@ async fn build_one(session: &Session, dataset: &Dataset) -> Result<Vec<RecordBat
     let ctx = &session.ctx;
     enter_schema(&session, &dataset.key())?;
     session.parameters.set("dataset", &dataset.key())?;
-    let mut scripts = session.scripts.folder("sql/scenarios")?;
+    let mut scripts = method(&session)?;
     // The dataset renders its texts once options and history are known, and before
     // they are put together.
     let rendered = scripts

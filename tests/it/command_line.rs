@@ -307,6 +307,28 @@ fn a_wrong_model_folder_or_device_is_refused_by_name() {
 }
 
 #[test]
+fn a_run_compares_items_by_the_encoder_that_it_is_given() {
+    let folder = ingested();
+    let scenarios = |encoder: &'static str| {
+        let run = [
+            "run",
+            "--until",
+            "scenarios",
+            "--scenarios",
+            "20",
+            "--encoder",
+        ];
+        [&run[..], &[encoder]].concat()
+    };
+    output(folder.path(), &scenarios("models/encoder"));
+    let again = output(folder.path(), &scenarios("models/encoder"));
+    assert!(again.contains("up to date"), "{again}");
+    let (code, message) = failure(folder.path(), &scenarios("models/weak"));
+    assert_eq!(code, Some(1));
+    assert!(message.contains("embed asks an encoder"), "{message}");
+}
+
+#[test]
 fn a_served_model_is_opened_in_sql_with_its_options() {
     let folder = TempDir::new().unwrap();
     let create = "CREATE EXTERNAL TABLE teacher STORED AS MODEL \

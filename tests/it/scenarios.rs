@@ -1,6 +1,7 @@
 //! Scenario construction: the checks are clean on a sound build, and each catches the
 //! defect it is there for.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
@@ -91,6 +92,41 @@ async fn the_truth_stands_in_every_position_and_often_in_the_last() {
     )
     .await;
     assert_eq!(positions, [["5", "5", "true"]]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_encoder_takes_the_place_of_words_and_leaving_it_out_brings_them_back() {
+    let folder = lake().await;
+    let encoder = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/encoder");
+    let built = async |with_encoder: bool| {
+        let session = session(&folder.path().join("lake")).await;
+        session.parameters.set("scenarios", "600").unwrap();
+        if with_encoder {
+            let location = encoder.to_string_lossy();
+            let opened = session.open_model("encoder", &location, "cpu", BTreeMap::new());
+            opened.await.unwrap();
+        }
+        run(&session, &plan(), &Options::default()).await.unwrap();
+        let scenarios = "SELECT * EXCEPT (messages) FROM scenarios ORDER BY scenario_id";
+        let runs = "SELECT count(*) FROM runs WHERE models LIKE '%encoder%'";
+        (
+            rows(&session, scenarios).await,
+            rows(&session, runs).await[0][0].clone(),
+        )
+    };
+    let (by_words, runs) = built(false).await;
+    assert_eq!((by_words.len(), runs.as_str()), (600, "0"));
+    let (by_vectors, _) = built(true).await;
+    assert_eq!(by_vectors.len(), 600);
+    let ids = |rows: &[Vec<String>]| rows.iter().map(|row| row[0].clone()).collect::<Vec<_>>();
+    assert_eq!(ids(&by_vectors), ids(&by_words));
+    let changed = by_vectors.iter().zip(&by_words).filter(|(a, b)| a != b);
+    assert!(changed.count() > 100);
+    let (again, runs) = built(true).await;
+    assert!(again == by_vectors);
+    assert_eq!(runs, "1", "what is up to date was made again");
+    let (back, _) = built(false).await;
+    assert!(back == by_words);
 }
 
 /// Each line of SQL that keeps a known defect out, the defect that comes without it, and

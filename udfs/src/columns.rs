@@ -61,7 +61,7 @@ fn accepts(wanted: &DataType, given: &DataType) -> bool {
         (_, DataType::Dictionary(_, value)) => accepts(wanted, value),
         (DataType::Int64, DataType::Decimal128(_, 0)) => true,
         (DataType::Int64, _) => given.is_integer(),
-        (DataType::Float64, _) => given.is_numeric(),
+        (DataType::Float32 | DataType::Float64, _) => given.is_numeric(),
         (DataType::Utf8View, _) => given.is_string(),
         (
             DataType::List(wanted),

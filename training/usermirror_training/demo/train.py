@@ -1,4 +1,4 @@
-"""Trains the two demo models from nothing and exports them.
+"""Trains the two demo models from nothing, exports them, and makes the demo encoder.
 
     python -m usermirror_training demo --binary target/debug/usermirror --to target/models
 
@@ -16,7 +16,7 @@ import torch
 
 from .. import provenance
 from ..export import export
-from . import decisions, golden, llama, prompts, sampling, sentences
+from . import decisions, encoder, golden, llama, prompts, sampling, sentences
 from . import tokenizer as tokenizers
 from .examples import Encoder
 from .pretrain import Plan, Teacher, Trainer, report
@@ -57,6 +57,7 @@ def train_both(binary: Path, target: Path, golden_folder: Path | None) -> None:
             pool.starmap(train, [(role, scenarios, work / role, golden_folder) for role in ROLES])
         for role in ROLES:
             report(f"{role}: exported, {export(work / role, target / role)}")
+    encoder.make(target / "encoder", golden_folder)
 
 
 def make_scenarios(binary: Path, work: Path) -> Path:

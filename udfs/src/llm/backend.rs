@@ -173,9 +173,15 @@ pub trait Backend: Debug + Send + Sync {
     /// How many calls should be in flight to keep the backend full.
     fn concurrency(&self) -> usize;
 
+    /// Numbers in a vector of an encoder; none of a model that writes. SQL asks an encoder
+    /// for [`Self::embed`] alone, and of the others everything else.
+    fn dimensions(&self) -> Option<usize> {
+        None
+    }
+
     /// Tokens that [`Self::decide`] would read for `messages`, or with a `text`
-    /// [`Self::choose`]; the model is not asked. An estimate where the tokenizer is
-    /// out of reach.
+    /// [`Self::choose`], or an encoder of the `text`; the model is not asked. An estimate
+    /// where the tokenizer is out of reach.
     fn count(&self, messages: &[Message], text: Option<&str>) -> Result<usize, ModelError>;
 
     /// Draws `draws` decisions for one prompt; draw `i` depends only on the
@@ -199,4 +205,13 @@ pub trait Backend: Debug + Send + Sync {
     /// Perplexity of `text` as the assistant's answer to `messages` (which may be
     /// empty: then of the text alone).
     async fn perplexity(&self, messages: &[Message], text: &str) -> Result<Reply<f64>, ModelError>;
+
+    /// The vector of `text`, of length 1 (all 0 where the model makes nothing of the text).
+    /// It depends on nothing else, to the last bit.
+    async fn embed(&self, _text: &str) -> Result<Reply<Vec<f32>>, ModelError> {
+        Err(ModelError::Fatal(format!(
+            "{} is no encoder and cannot embed",
+            self.info().location
+        )))
+    }
 }

@@ -144,5 +144,11 @@ fn facts(name: &str, backend: &dyn Backend) -> Result<RecordBatch> {
             "provenance",
             Arc::new(StringArray::from(vec![info.provenance.as_deref()])),
         ),
+        (
+            "dimensions",
+            Arc::new(Int64Array::from(vec![
+                backend.dimensions().map(|dimensions| dimensions as i64),
+            ])),
+        ),
     ])?)
 }

@@ -43,6 +43,10 @@ impl Backend for Counting {
         self.0.concurrency()
     }
 
+    fn dimensions(&self) -> Option<usize> {
+        self.0.dimensions()
+    }
+
     fn count(&self, messages: &[Message], text: Option<&str>) -> Result<usize, ModelError> {
         self.0.count(messages, text)
     }
@@ -79,5 +83,10 @@ impl Backend for Counting {
 
     async fn perplexity(&self, messages: &[Message], text: &str) -> Result<Reply<f64>, ModelError> {
         self.reply(1.0, messages, Some(text))
+    }
+
+    async fn embed(&self, text: &str) -> Result<Reply<Vec<f32>>, ModelError> {
+        let nothing = vec![0.0; self.0.dimensions().unwrap_or_default()];
+        self.reply(nothing, &[], Some(text))
     }
 }

@@ -233,7 +233,8 @@ fn fingerprint(folder: &Path) -> Result<String, FolderError> {
     Ok(digest.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-fn hash_file(name: &str, path: &Path, hasher: &mut Sha256) -> std::io::Result<()> {
+/// Adds a file to a fingerprint.
+pub(super) fn hash_file(name: &str, path: &Path, hasher: &mut Sha256) -> std::io::Result<()> {
     let mut file = File::open(path)?;
     hasher.update(format!("{name}\0{}\0", file.metadata()?.len()));
     let mut buffer = vec![0; 1 << 20];

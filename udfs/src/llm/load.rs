@@ -30,6 +30,9 @@ pub enum LoadError {
     /// ONNX Runtime refuses the graph, or it is not a slot graph.
     #[error("the model's slot.onnx cannot be run: {0}; export the model again")]
     Graph(String),
+    /// The folder is no encoder's, or its graph keeps no encoder's contract.
+    #[error("{0}")]
+    Encoder(String),
     /// A served model cannot be asked as the options say.
     #[error("{0}")]
     Served(String),

@@ -7,6 +7,7 @@
 //! | `rule/` | lifts calls of model functions into `Infer` nodes |
 //! | `operator/` | runs an `Infer` node: keeps the engine full, emits in order |
 //! | [`engine`] | the model engine: a folder's model, run here |
+//! | [`encoder`] | a folder's model that embeds texts |
 //! | [`http`] | a model served elsewhere |
 //! | [`counting`] | a model that only counts what it would read |
 //! | [`models`], [`catalog`] | the registered models, and models as tables |
@@ -20,6 +21,7 @@ mod chat;
 pub mod counting;
 #[cfg(test)]
 mod demo;
+pub mod encoder;
 pub mod engine;
 pub mod folder;
 mod functions;

@@ -1,5 +1,6 @@
 //! Text to tokens and back, with a wall between control and content.
 
+use tokenizers::TruncationParams;
 use tokenizers::pipeline::{EncodeOptions, Override, PipelineToken, PipelineTokenizer};
 
 use super::backend::ModelError;
@@ -37,6 +38,21 @@ impl Tokens {
         self.encode(text, true)
     }
 
+    /// Tokens of anyone's text as a whole input, between the marks that the model expects
+    /// around one, cut so that there are no more than `longest`.
+    pub fn whole(&self, text: &str, longest: usize) -> Result<Vec<u32>, ModelError> {
+        let options = EncodeOptions {
+            add_special_tokens: true,
+            encode_special_tokens: true,
+            padding: Override::Off,
+            truncation: Override::With(TruncationParams {
+                max_length: longest,
+                ..TruncationParams::default()
+            }),
+        };
+        self.encode_with(text, &options)
+    }
+
     fn encode(&self, text: &str, specials_are_text: bool) -> Result<Vec<u32>, ModelError> {
         let options = EncodeOptions {
             add_special_tokens: false,
@@ -44,9 +60,13 @@ impl Tokens {
             padding: Override::Off,
             truncation: Override::Off,
         };
+        self.encode_with(text, &options)
+    }
+
+    fn encode_with(&self, text: &str, options: &EncodeOptions) -> Result<Vec<u32>, ModelError> {
         let mut tokens = Vec::new();
         self.tokenizer
-            .encode_into(text, &options, &mut tokens)
+            .encode_into(text, options, &mut tokens)
             .map_err(|error| ModelError::Row(format!("the text cannot be tokenised: {error}")))?;
         Ok(PipelineToken::cast_slice(&tokens).to_vec())
     }

@@ -8,8 +8,10 @@
 //! time, and reaches the ranker as an array of windows: learnt once, asked per row.
 
 mod candidates;
+mod dense_rows;
 mod factorize;
 mod factors;
+mod products;
 mod rank_collaborative;
 mod rank_content;
 mod rank_random;
@@ -37,6 +39,7 @@ pub fn functions() -> Vec<Arc<ScalarUDF>> {
 /// The aggregate functions of this module.
 pub fn aggregates() -> Vec<Arc<AggregateUDF>> {
     [
+        AggregateUDF::from(dense_rows::DenseRows::new()),
         AggregateUDF::from(factorize::Factorize::new()),
         AggregateUDF::from(sparse_rows::SparseRows::new()),
     ]

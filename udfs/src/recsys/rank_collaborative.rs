@@ -10,20 +10,14 @@ use datafusion::logical_expr::{
     ColumnarValue, Documentation, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility,
 };
 use datafusion_macros::user_doc;
-use faer::linalg::matmul::matmul;
-use faer::{Accum, Mat, Par};
+use faer::Mat;
 
 use super::candidates::{Allowed, Best, size};
 use super::factorize::factors_type;
 use super::factors::Factors;
+use super::products::{BLOCK, Search, offer};
 use super::windows::{by_window, runs, window};
 use crate::columns::{Lists, Rows, coerce, list_of, repeated};
-
-/// Users scored by one product, and items: a product's scores stay in the cache. Every
-/// product of the same items has the same shape, missing users filled up with zeros, so
-/// that a user's sums round the same however the rows fall into batches.
-const BLOCK: usize = 128;
-const TILE: usize = 768;
 
 #[user_doc(
     doc_section(label = "Ranking Functions"),
@@ -126,21 +120,6 @@ impl ScalarUDFImpl for RankCollaborative {
 
 const NAME: &str = "rank_collaborative";
 
-/// Scores the tile of items from `first` for each query, into that many first rows of
-/// `scores` as are returned.
-fn score(factors: &Factors<'_>, first: usize, queries: &Mat<f32>, scores: &mut Mat<f32>) -> usize {
-    let tile = TILE.min(factors.item.nrows() - first);
-    matmul(
-        scores.subrows_mut(0, tile),
-        Accum::Replace,
-        factors.item.subrows(first, tile),
-        queries,
-        1.0,
-        Par::Seq,
-    );
-    tile
-}
-
 /// What each row of a batch asks for.
 struct Requests<'a> {
     seen: Lists<'a, Int64Type>,
@@ -149,29 +128,12 @@ struct Requests<'a> {
     counts: &'a [i64],
 }
 
-/// One row's search for its best items.
-struct Search {
-    allowed: Allowed,
-    best: Best,
-}
-
 impl Requests<'_> {
     /// Answers the rows `asked`, all of one window, into their places in `ranked`.
     fn rank(&self, factors: &Factors<'_>, asked: &[usize], ranked: &mut [Vec<i64>]) -> Result<()> {
-        let mut scores = Mat::zeros(TILE, BLOCK);
         for block in asked.chunks(BLOCK) {
             let (queries, mut searches) = self.searches(factors, block)?;
-            let horizon = searches.iter().map(|search| search.allowed.horizon()).max();
-            let items = factors.item.nrows().min(horizon.unwrap_or(0));
-            for first in (0..items).step_by(TILE) {
-                let tile = score(factors, first, &queries, &mut scores);
-                for (column, Search { allowed, best }) in searches.iter_mut().enumerate() {
-                    let scores = &scores.col_as_slice(column)[..tile];
-                    best.offer(first, scores, |item| {
-                        factors.known[item] && allowed.has(item)
-                    });
-                }
-            }
+            offer(factors.item, &factors.known, &queries, &mut searches);
             for (row, search) in block.iter().zip(searches) {
                 search.best.finish(&mut ranked[*row]);
             }
@@ -204,8 +166,8 @@ mod tests {
     use faer::MatRef;
     use proptest::prelude::*;
 
+    use super::super::products::{TILE, random};
     use super::*;
-    use crate::sampling::keys::{Draws, unit_interval};
 
     fn factors<'a>(query: &'a [f32], item: &'a [f32], rank: usize) -> Factors<'a> {
         let known = |row: &[f32]| row.iter().any(|value| *value != 0.0);
@@ -302,33 +264,6 @@ mod tests {
             let ranked = rank(&factors(&query, &item, 3), &rows);
             for (row, ranked) in rows.iter().zip(ranked) {
                 prop_assert_eq!(ranked, reference(&query, &item, 3, row));
-            }
-        }
-    }
-
-    fn random(count: usize, hash: u64) -> Vec<f32> {
-        let mut draws = Draws::new(hash);
-        (0..count)
-            .map(|_| unit_interval(draws.bits()) as f32 - 0.5)
-            .collect()
-    }
-
-    #[test]
-    fn a_score_has_the_same_bits_in_every_place() {
-        for rank in [1, 5, 64, 100] {
-            let item = random(ITEMS * rank, 1);
-            let factors = factors(&item, &item, rank);
-            let query = random(rank, 2);
-            let queries = Mat::from_fn(rank, BLOCK, |row, _| query[row]);
-            let mut scores = Mat::zeros(TILE, BLOCK);
-            for first in [0, TILE] {
-                let tile = score(&factors, first, &queries, &mut scores);
-                for column in 1..BLOCK {
-                    assert_eq!(
-                        scores.col_as_slice(column)[..tile],
-                        scores.col_as_slice(0)[..tile]
-                    );
-                }
             }
         }
     }

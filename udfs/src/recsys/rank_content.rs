@@ -1,8 +1,9 @@
 //! `rank_content`: items whose texts are like the chosen one's.
 
+use std::ops::Range;
 use std::sync::Arc;
 
-use datafusion::arrow::array::{AsArray, StructArray};
+use datafusion::arrow::array::{ArrayRef, AsArray, StructArray};
 use datafusion::arrow::datatypes::{DataType, Float32Type, Int32Type, Int64Type};
 use datafusion::common::utils::take_function_args;
 use datafusion::error::Result;
@@ -11,21 +12,25 @@ use datafusion::logical_expr::{
 };
 use datafusion_macros::user_doc;
 
+use faer::Mat;
+
 use super::candidates::{Allowed, Best, size};
+use super::dense_rows::{Dense, dense_type};
+use super::products::{self, BLOCK};
 use super::sparse_rows::rows_type;
-use super::windows::{by_window, field, runs, window};
+use super::windows::{by_window, field, runs, structs, window};
 use crate::columns::{Lists, Rows, coerce, list_of, repeated};
 
 const NAME: &str = "rank_content";
 
 #[user_doc(
     doc_section(label = "Ranking Functions"),
-    description = "Proposes items by the cosine of their sparse rows with the chosen item's, best first: the items below the horizon that are not excluded, by the rows of one window. Never the chosen item, never one that shares no term with it; an empty list when the window has no rows. Fewer than asked when there are fewer. NULL when an argument other than rows is NULL.",
+    description = "Proposes items by the cosine of their rows with the chosen item's, best first: the items below the horizon that are not excluded, by the rows of one window. Never the chosen item; of sparse rows never one that shares no term with it, of dense rows never one without a vector. An empty list when the window has no rows. Fewer than asked when there are fewer. NULL when an argument other than rows is NULL.",
     syntax_example = "rank_content(rows, window, item, horizon, excluded, count)",
     sql_example = "```sql\nSELECT rank_content((SELECT array_agg(rows ORDER BY window_id) FROM content),\n    window_id, item_index, horizon, excluded, 32)\nFROM scenarios;\n```",
     argument(
         name = "rows",
-        description = "Array of results of sparse_rows, one a window, from an uncorrelated subquery."
+        description = "From an uncorrelated subquery, an array of results of sparse_rows, one a window; or one result of dense_rows, which serves every window."
     ),
     argument(
         name = "window",
@@ -38,7 +43,8 @@ const NAME: &str = "rank_content";
     ),
     argument(name = "excluded", description = "BIGINT[] of items never to propose."),
     argument(name = "count", description = "BIGINT, how many to propose."),
-    related_udf(name = "sparse_rows")
+    related_udf(name = "sparse_rows"),
+    related_udf(name = "dense_rows")
 )]
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(super) struct RankContent {
@@ -63,10 +69,14 @@ impl ScalarUDFImpl for RankContent {
     }
 
     fn coerce_types(&self, given: &[DataType]) -> Result<Vec<DataType>> {
+        let rows = match given.first() {
+            Some(DataType::Struct(_)) => dense_type(),
+            _ => list_of(rows_type()),
+        };
         coerce(
             self.name(),
             &[
-                list_of(rows_type()),
+                rows,
                 DataType::Int64,
                 DataType::Int64,
                 DataType::Int64,
@@ -84,26 +94,26 @@ impl ScalarUDFImpl for RankContent {
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let columns = repeated(&args.args[1..], args.number_rows)?;
         let [windows, items, horizons, excluded, counts] = take_function_args(NAME, &columns)?;
-        let windows = windows.as_primitive::<Int64Type>();
-        let items = items.as_primitive::<Int64Type>();
-        let horizons = horizons.as_primitive::<Int64Type>();
-        let excluded = Lists::<Int64Type>::try_new(NAME, excluded)?;
-        let counts = counts.as_primitive::<Int64Type>();
+        let requests = Requests {
+            windows: windows.as_primitive::<Int64Type>().values(),
+            items: items.as_primitive::<Int64Type>().values(),
+            horizons: horizons.as_primitive::<Int64Type>().values(),
+            excluded: Lists::try_new(NAME, excluded)?,
+            counts: counts.as_primitive::<Int64Type>().values(),
+        };
         let rows = Rows::new(&columns);
         let mut ranked = vec![vec![]; args.number_rows];
-        for (learnt, run) in runs(&args.args[0], args.number_rows)? {
-            let asked = run.filter(|row| rows.is_valid(*row));
-            for (index, asked) in by_window(asked, windows.values()) {
-                let Some(learnt) = window(NAME, learnt.as_ref(), index)? else {
-                    continue;
-                };
-                let mut search = Search::new(&learnt)?;
-                for row in asked {
-                    let horizon = size(NAME, "the horizon", horizons.value(row))?;
-                    let count = size(NAME, "the count", counts.value(row))?;
-                    let allowed = Allowed::new(horizon, excluded.row(row));
-                    search.nearest(items.value(row), &allowed, count, &mut ranked[row]);
+        let asked = |run: Range<usize>| run.filter(|row| rows.is_valid(*row));
+        if matches!(args.args[0].data_type(), DataType::Struct(_)) {
+            for (matrix, run) in structs(&args.args[0], args.number_rows) {
+                if let Some(matrix) = matrix {
+                    let asked: Vec<usize> = asked(run).collect();
+                    requests.rank_dense(&Dense::of(NAME, &matrix)?, &asked, &mut ranked)?;
                 }
+            }
+        } else {
+            for (learnt, run) in runs(&args.args[0], args.number_rows)? {
+                requests.rank_sparse(learnt.as_ref(), asked(run), &mut ranked)?;
             }
         }
         let lists = rows.lists::<Int64Type>(|row, out| {
@@ -115,6 +125,84 @@ impl ScalarUDFImpl for RankContent {
 
     fn documentation(&self) -> Option<&Documentation> {
         self.doc()
+    }
+}
+
+/// What each row of a batch asks for.
+struct Requests<'a> {
+    windows: &'a [i64],
+    items: &'a [i64],
+    horizons: &'a [i64],
+    excluded: Lists<'a, Int64Type>,
+    counts: &'a [i64],
+}
+
+impl Requests<'_> {
+    fn horizon(&self, row: usize) -> Result<usize> {
+        size(NAME, "the horizon", self.horizons[row])
+    }
+
+    fn count(&self, row: usize) -> Result<usize> {
+        size(NAME, "the count", self.counts[row])
+    }
+
+    /// Answers the rows `asked` by their windows of `learnt`, into their places in `ranked`.
+    fn rank_sparse(
+        &self,
+        learnt: Option<&ArrayRef>,
+        asked: impl Iterator<Item = usize>,
+        ranked: &mut [Vec<i64>],
+    ) -> Result<()> {
+        for (index, asked) in by_window(asked, self.windows) {
+            let Some(learnt) = window(NAME, learnt, index)? else {
+                continue;
+            };
+            let mut search = Search::new(&learnt)?;
+            for row in asked {
+                let allowed = Allowed::new(self.horizon(row)?, self.excluded.row(row));
+                search.nearest(
+                    self.items[row],
+                    &allowed,
+                    self.count(row)?,
+                    &mut ranked[row],
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// Answers the rows `asked`, into their places in `ranked`.
+    fn rank_dense(
+        &self,
+        matrix: &Dense<'_>,
+        asked: &[usize],
+        ranked: &mut [Vec<i64>],
+    ) -> Result<()> {
+        for block in asked.chunks(BLOCK) {
+            let mut queries = Mat::zeros(matrix.rows.ncols(), BLOCK);
+            let mut searches = Vec::with_capacity(block.len());
+            for (column, row) in block.iter().enumerate() {
+                let item = usize::try_from(self.items[*row]).ok();
+                let item = item.filter(|item| matrix.known.get(*item) == Some(&true));
+                if let Some(item) = item {
+                    let vector = matrix.rows.row(item);
+                    let query = queries.col_as_slice_mut(column).iter_mut();
+                    query.zip(vector.iter()).for_each(|(to, from)| *to = *from);
+                }
+                let mut excluded = self.excluded.row(*row).to_vec();
+                excluded.push(self.items[*row]);
+                let (horizon, count) = (self.horizon(*row)?, self.count(*row)?);
+                searches.push(products::Search {
+                    allowed: Allowed::new(horizon, &excluded),
+                    best: Best::new(item.map_or(0, |_| count), f32::NEG_INFINITY),
+                });
+            }
+            products::offer(matrix.rows, &matrix.known, &queries, &mut searches);
+            for (row, search) in block.iter().zip(searches) {
+                search.best.finish(&mut ranked[*row]);
+            }
+        }
+        Ok(())
     }
 }
 
@@ -190,8 +278,11 @@ impl<'a> Search<'a> {
 
 #[cfg(test)]
 mod tests {
+    use datafusion::arrow::array::ListArray;
     use proptest::prelude::*;
 
+    use super::super::dense_rows::matrix_of;
+    use super::super::products::random;
     use super::super::sparse_rows::window_of;
     use super::*;
 
@@ -221,6 +312,82 @@ mod tests {
         assert_eq!(nearest(&mut search, 3, 6, &[]), [0_i64; 0]);
         assert_eq!(nearest(&mut search, 5, 6, &[]), [0_i64; 0]);
         assert_eq!(nearest(&mut search, 99, 6, &[]), [0_i64; 0]);
+    }
+
+    /// What `asked` (item, horizon, excluded) get from these vectors, up to 3 each.
+    fn dense(
+        vectors: &[(i64, &[f32])],
+        rows: usize,
+        asked: &[(i64, i64, &[i64])],
+    ) -> Vec<Vec<i64>> {
+        let matrix = matrix_of(vectors, rows);
+        let lists = asked
+            .iter()
+            .map(|(_, _, excluded)| Some(excluded.iter().copied().map(Some)));
+        let excluded: ArrayRef = Arc::new(ListArray::from_iter_primitive::<Int64Type, _, _>(lists));
+        let requests = Requests {
+            windows: &vec![0; asked.len()],
+            items: &asked.iter().map(|(item, _, _)| *item).collect::<Vec<_>>(),
+            horizons: &asked.iter().map(|(_, h, _)| *h).collect::<Vec<_>>(),
+            excluded: Lists::try_new(NAME, &excluded).unwrap(),
+            counts: &vec![3; asked.len()],
+        };
+        let mut ranked = vec![vec![]; asked.len()];
+        let all: Vec<usize> = (0..asked.len()).collect();
+        let matrix = Dense::of(NAME, &matrix).unwrap();
+        requests.rank_dense(&matrix, &all, &mut ranked).unwrap();
+        ranked
+    }
+
+    #[test]
+    fn vectors_that_point_the_same_way_come_first() {
+        let vectors: [(i64, &[f32]); 5] = [
+            (0, &[1.0, 0.0]),
+            (1, &[1.0, 1.0]),
+            (2, &[9.0, 1.0]),
+            (3, &[-1.0, 0.0]),
+            (4, &[0.0, 0.0]),
+        ];
+        let asked: [(i64, i64, &[i64]); 7] = [
+            (0, 6, &[]),
+            (0, 6, &[2]),
+            (0, 2, &[]),
+            (3, 6, &[0]),
+            (4, 6, &[]),
+            (5, 6, &[]),
+            (-1, 6, &[]),
+        ];
+        let none: Vec<i64> = vec![];
+        let expected = [
+            vec![2, 1, 3],
+            vec![1, 3],
+            vec![1],
+            vec![1, 2],
+            none.clone(),
+            none.clone(),
+            none,
+        ];
+        assert_eq!(dense(&vectors, 6, &asked), expected);
+    }
+
+    #[test]
+    fn a_ranking_of_vectors_does_not_depend_on_the_batch() {
+        let (items, width) = (900, 48);
+        let numbers = random(items * width, 5);
+        let vectors: Vec<(i64, &[f32])> = (0..).zip(numbers.chunks(width)).collect();
+        let asked: Vec<(i64, i64, &[i64])> = (0..2 * BLOCK as i64 + 3)
+            .map(|item| (item, 900 - item, &[][..]))
+            .collect();
+        let together = dense(&vectors, items, &asked);
+        let apart: Vec<_> = asked
+            .chunks(7)
+            .flat_map(|asked| dense(&vectors, items, asked))
+            .collect();
+        assert_eq!(apart, together);
+        for ((item, horizon, _), ranked) in asked.iter().zip(together) {
+            assert_eq!(ranked.len(), 3);
+            assert!(ranked.iter().all(|other| other != item && other < horizon));
+        }
     }
 
     const TERMS: [&str; 8] = ["a", "b", "c", "d", "e", "f", "g", "h"];

@@ -34,6 +34,31 @@ pub(super) fn runs(windows: &ColumnarValue, rows: usize) -> Result<Vec<Run>> {
     Ok(runs)
 }
 
+/// Splits a call's rows by the one value that was learnt for all windows, as [`runs`] does by
+/// arrays of them.
+pub(super) fn structs(
+    learnt: &ColumnarValue,
+    rows: usize,
+) -> Vec<(Option<StructArray>, Range<usize>)> {
+    let column = match learnt {
+        ColumnarValue::Scalar(ScalarValue::Struct(value)) => {
+            return vec![(value.is_valid(0).then(|| value.as_ref().clone()), 0..rows)];
+        }
+        ColumnarValue::Scalar(_) => return vec![(None, 0..rows)],
+        ColumnarValue::Array(column) => column.as_struct(),
+    };
+    let value = |row: usize| column.is_valid(row).then(|| column.slice(row, 1));
+    let mut runs: Vec<(Option<StructArray>, Range<usize>)> = vec![];
+    for row in 0..column.len() {
+        let value = value(row);
+        match runs.last_mut() {
+            Some((last, rows)) if *last == value => rows.end = row + 1,
+            _ => runs.push((value, row..row + 1)),
+        }
+    }
+    runs
+}
+
 /// Window `index` (0-based) of a run; `None` when nothing was learnt in it.
 ///
 /// # Errors

@@ -8,6 +8,7 @@
 mod arguments;
 mod choose;
 mod decide;
+mod embed;
 mod model_fingerprint;
 mod perplexity;
 
@@ -33,8 +34,12 @@ use arguments::Parameter;
 use model_fingerprint::ModelFingerprint;
 
 /// Every model function.
-const FUNCTIONS: [&dyn ModelFunction; 3] =
-    [&decide::Decide, &choose::Choose, &perplexity::Perplexity];
+const FUNCTIONS: [&dyn ModelFunction; 4] = [
+    &decide::Decide,
+    &choose::Choose,
+    &perplexity::Perplexity,
+    &embed::Embed,
+];
 
 /// What a model function is, to SQL and to the operator.
 #[async_trait]
@@ -44,6 +49,11 @@ pub(super) trait ModelFunction: Debug + Send + Sync {
 
     /// Its parameters, the first one being [`Parameter::Model`].
     fn parameters(&self) -> &'static [Parameter];
+
+    /// Whether it asks an encoder, and not a model that writes.
+    fn asks_encoder(&self) -> bool {
+        false
+    }
 
     /// The type of one answer.
     fn answer_type(&self) -> DataType;

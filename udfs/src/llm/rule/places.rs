@@ -18,7 +18,7 @@ use crate::llm::node::Infer;
 ///
 /// # Errors
 /// A planning error that says how to rewrite when a call stands in a place that
-/// is not lifted, its model is no literal, or no model has that name.
+/// is not lifted, its model is no literal, or no model of its kind has that name.
 pub(super) fn check(plan: &LogicalPlan, models: &Models) -> Result<()> {
     plan.apply_with_subqueries(|node| {
         check_correlation(node)?;
@@ -71,7 +71,7 @@ fn check_correlation(node: &LogicalPlan) -> Result<()> {
 fn check_expression(expression: &Expr, models: &Models) -> Result<TreeNodeRecursion> {
     expression.apply(|part| {
         if let Some(call) = Call::of(part) {
-            models.get(call.model()?)?;
+            check_kind(&call, models)?;
             check_arguments(part, call.arguments)?;
         }
         let skipped = match part {
@@ -91,6 +91,24 @@ fn check_expression(expression: &Expr, models: &Models) -> Result<TreeNodeRecurs
             None => Ok(TreeNodeRecursion::Continue),
         }
     })
+}
+
+/// Checks that the model is there, and is of the kind that the function asks.
+fn check_kind(call: &Call<'_>, models: &Models) -> Result<()> {
+    let (function, model) = (call.function.name(), call.model()?);
+    let is_encoder = models.get(model)?.dimensions().is_some();
+    match (call.function.asks_encoder(), is_encoder) {
+        (true, false) => plan_err!(
+            "{function} asks an encoder, and '{model}' is a model that writes: open a folder of \
+             model.onnx, tokenizer.json and config.json with CREATE EXTERNAL TABLE encoder STORED \
+             AS MODEL LOCATION '<folder>', and call {function}('encoder', …)"
+        ),
+        (false, true) => plan_err!(
+            "{function} asks a model that writes, and '{model}' is an encoder: call \
+             embed('{model}', text), or {function} of another model"
+        ),
+        _ => Ok(()),
+    }
 }
 
 /// The optimizer makes joins of these subqueries where they stand in the nodes it

@@ -11,7 +11,7 @@ async fn a_model_is_created_described_asked_and_dropped() {
                   OPTIONS (device 'cuda:0')";
     collect(&ctx, create).await.unwrap();
     let facts = super::rows(&ctx, "SELECT * FROM weak").await;
-    assert_eq!(facts, ["weak|models/weak|fake|fp32|4096|100|cuda:0|00|"]);
+    assert_eq!(facts, ["weak|models/weak|fake|fp32|4096|100|cuda:0|00||"]);
     let call = "SELECT perplexity('weak', messages, 'abc')['perplexity'] FROM t LIMIT 1";
     assert_eq!(value(&ctx, call).await, "3.0");
     assert_eq!(fake.calls(), 0);

@@ -12,6 +12,8 @@ use crate::llm::backend::{
     Backend, By, Choice, Decision, Finish, Message, ModelError, ModelInfo, Reply, Sampling, Usage,
 };
 use crate::llm::catalog::{ModelOptions, Open};
+use crate::llm::demo;
+use crate::llm::encoder::{Encoder, EncoderOptions};
 
 /// Its answers repeat the last message, so that a mixed-up row shows. A message
 /// with `bad` in it fails its row; one with `broken` fails the query.
@@ -181,7 +183,8 @@ impl Backend for Fake {
     }
 }
 
-/// Opens a quick [`Fake`] at any location but `missing`, with any device.
+/// Opens the demo encoder at `encoder`, and a quick [`Fake`] at any other location but
+/// `missing`, with any device.
 #[derive(Debug)]
 pub(super) struct FakeOpener;
 
@@ -194,6 +197,10 @@ impl Open for FakeOpener {
     ) -> datafusion::error::Result<Arc<dyn Backend>> {
         if location == "missing" {
             return plan_err!("there is no model folder {location}");
+        }
+        if location == "encoder" {
+            let encoder = Encoder::open(&demo::folder(location), &EncoderOptions::default());
+            return Ok(Arc::new(encoder.unwrap()));
         }
         let mut fake = Arc::into_inner(Fake::quick()).unwrap();
         fake.info.location = location.to_owned();

@@ -1,6 +1,7 @@
 //! Queries over a fake model: what they give, and how often they ask.
 
 mod catalog;
+mod embedding;
 mod fake;
 mod lifting;
 mod places;
