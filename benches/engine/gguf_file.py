@@ -1,8 +1,8 @@
 """A Hugging Face Llama folder as a GGUF file for llama.cpp.
 
-The weights are written as they are, save that llama.cpp rotates neighbouring numbers of a head where
-transformers rotates its halves: queries and keys are reordered. No vocabulary goes along, as the
-benchmark speaks in token ids. Quantising is llama.cpp's own.
+The weights are written as they are, save that llama.cpp rotates neighbouring numbers of a head
+where transformers rotates its halves: queries and keys are reordered. No vocabulary goes along, as
+the benchmark speaks in token ids. Quantising is llama.cpp's own.
 """
 
 import ctypes

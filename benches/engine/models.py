@@ -38,7 +38,7 @@ CONTEXT = 4096
 SEED = 1
 LOGIT_DEVIATION = 4.3
 """Standard deviation of the logits: so a draw's nucleus is about as wide as a trained model's."""
-ATTENTION_SHARPNESS = 2
+ATTENTION_SHARPNESS = 1.3
 """Factor on queries and on keys: attention scores get its square as standard deviation."""
 OURS = ("fp32", "int8", "int4")
 GENAI = ("fp32", "int4")

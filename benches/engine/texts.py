@@ -32,7 +32,7 @@ def corpus(vocabulary: list[str], lines: int) -> Iterator[str]:
     """Lines for a tokenizer to be trained on; every word occurs a few times."""
     draw = random.Random(2)
     for _ in range(lines):
-        yield _line(draw, vocabulary)
+        yield f"Thought:\n{_line(draw, vocabulary)}{OPENING}{draw.choice(LETTERS)}]"
 
 
 def chat(
