@@ -1,9 +1,9 @@
 """The work that every engine is given: chats and texts as Parquet, and the same as token ids.
 
-prefill   PREFILLS chats of 2,000 tokens that have nothing in common
-decodeN   chats of 1,000 tokens, 10 draws each (decode1: one)
-job       scenarios of 2,000 tokens, the first 600 common to all; 10 draws each, and 10 texts of
-          another model to score
+- prefill: PREFILLS chats of 2,000 tokens that have nothing in common
+- decodeN: chats of 1,000 tokens, 10 draws each (decode1: one)
+- job: scenarios of 2,000 tokens, the first 600 common to all; 10 draws each, and 10 texts of
+  another model to score
 """
 
 import json
@@ -23,6 +23,8 @@ CONTEXT = 1000
 PREFILLS = 2
 DECODES = {"decode1": (1, 1), "decode10": (1, DRAWS), "decode40": (4, DRAWS)}
 """How many chats, and how many draws of each."""
+SHARES = {"decode1": 1, "decode10": 2, "decode40": 4}
+"""Many sequences write a fraction of a draw's tokens: they take long enough."""
 
 
 def write(model: Path, folder: Path, steps: int, scenarios: int) -> None:
@@ -43,6 +45,11 @@ def write(model: Path, folder: Path, steps: int, scenarios: int) -> None:
 def read(folder: Path) -> dict[str, Any]:
     """The work as token ids."""
     return json.loads((folder / "jobs.json").read_text())
+
+
+def decode_steps(work: dict[str, Any], name: str) -> int:
+    """How many tokens each sequence of a decoding writes."""
+    return work["steps"] // SHARES[name]
 
 
 def common(first: list[int], second: list[int]) -> int:

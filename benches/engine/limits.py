@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import onnx
 import onnxruntime
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
+import jobs
 import worker
 
 ROWS = (1, 10, 40, 256)
@@ -135,7 +135,7 @@ class Limits:
         return rows * operations / self.multiply[256]
 
     def writing(self, prompts: int, draws: int, context: int, steps: int) -> float:
-        """Writing `steps` tokens to `draws` draws of each of `prompts` prompts, of `context` tokens.
+        """Writing `steps` tokens to `draws` draws of each of `prompts` prompts of `context` tokens.
 
         step = weights + attention, with
         weights   = max(bytes of weights / bandwidth, 2 * weights * rows / rate(rows)),
@@ -152,11 +152,10 @@ class Limits:
 
     def rates(self, work: dict[str, Any], shapes: dict[str, tuple[int, int]]) -> dict[str, float]:
         """The best possible tokens a second of each measure of `work`."""
-        steps = work["steps"]
         prefill = [len(row["prompt"]) for row in work["prefill"]]
         best = {"prefill": sum(prefill) / sum(self.reading(tokens) for tokens in prefill)}
         for name, (prompts, draws) in shapes.items():
-            context = len(work[name][0]["prompt"])
+            context, steps = len(work[name][0]["prompt"]), jobs.decode_steps(work, name)
             seconds = self.writing(prompts, draws, context, steps)
             best[name] = prompts * draws * steps / seconds
         return best

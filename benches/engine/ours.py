@@ -12,7 +12,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
+
 import jobs
+import texts
 import worker
 
 IDLE = "SELECT 1 FROM m"
@@ -22,11 +25,13 @@ CREATE TABLE decisions AS SELECT id, unnest(decide('m', messages, {draws})) AS d
 SELECT count(*) AS rows, sum(d['tokens']) AS tokens, count(d['error']) AS errors FROM decisions;
 """
 SCORE = """
-CREATE TABLE texts AS
-    SELECT id, messages, d['text'] AS text FROM decisions JOIN chats USING (id)
-    UNION ALL SELECT id, messages, unnest(texts) FROM chats;
-CREATE TABLE scores AS SELECT choose('m', messages, text, {letters}) AS c FROM texts ORDER BY id;
+CREATE TABLE thoughts AS
+    SELECT id, messages, d['text'] AS text, true AS own FROM decisions JOIN chats USING (id)
+    UNION ALL SELECT id, messages, unnest(texts), false FROM chats;
+CREATE TABLE scores AS
+    SELECT id, text, own, choose('m', messages, text, {letters}) AS c FROM thoughts ORDER BY id;
 SELECT count(*) AS rows, count(c['error']) AS errors FROM scores;
+SELECT id, text, c['probs'] AS probs FROM scores WHERE NOT own;
 """
 
 
@@ -57,7 +62,7 @@ class Ours:
         """The steps after the first token: a run with all of them, less a run with one."""
         name = f"decode{sequences}"
         chats, draws = jobs.DECODES[name]
-        sql, steps = DRAW.format(draws=draws), self.work["steps"]
+        sql, steps = DRAW.format(draws=draws), jobs.decode_steps(self.work, name)
         long, written = self.run(name, sql, steps + 1)
         short, begun = self.run(name, sql, 1)
         for counted in written, begun:
@@ -68,12 +73,14 @@ class Ours:
     def job(self) -> worker.Spent:
         """Decisions of all scenarios, then the letters after these and after other texts."""
         scenarios = len(self.work["job"])
-        letters = len(self.work["letters"])
-        sql = DRAW.format(draws=jobs.DRAWS) + SCORE.format(letters=letters)
+        sql = DRAW.format(draws=jobs.DRAWS) + SCORE.format(letters=len(texts.LETTERS))
         rows = scenarios * jobs.DRAWS
         spent, counted = self._less_idle("job", sql, self.work["steps"], rows)
         check(counted[1], 2 * rows)
-        return worker.Spent(spent.wall, spent.cpu, counted[0]["tokens"])
+        found = {(row["id"], row["text"]): row["probs"] for row in counted[2:]}
+        chats = pq.read_table(self.folder / "job.parquet").to_pylist()
+        letters = [found[chat["id"], text] for chat in chats for text in chat["texts"]]
+        return worker.Spent(spent.wall, spent.cpu, counted[0]["tokens"], letters)
 
     def _less_idle(
         self, name: str, sql: str, steps: int, rows: int

@@ -43,11 +43,12 @@ class HuggingFace:
     @torch.no_grad()
     def decode(self, sequences: int) -> worker.Spent:
         """Goes on from prompts that were read before."""
-        chats = [chat["prompt"] for chat in self.work[f"decode{sequences}"]]
+        name = f"decode{sequences}"
+        chats = [chat["prompt"] for chat in self.work[name]]
         ids, mask = self._padded_left(chats)
         cache = DynamicCache(config=self.model.config)
         self.model(ids[:, :-1], attention_mask=mask[:, :-1], past_key_values=cache)
-        draws, steps = sequences // len(chats), self.work["steps"]
+        draws, steps = sequences // len(chats), jobs.decode_steps(self.work, name)
         cache.batch_repeat_interleave(draws)
         ids, mask = (tensor.repeat_interleave(draws, 0) for tensor in (ids, mask))
         with worker.Clock() as clock:
@@ -59,16 +60,23 @@ class HuggingFace:
         """Each scenario in turn; what its prompt has in common with the last one's stays."""
         before: list[int] = []
         cache, tokens = DynamicCache(config=self.model.config), 0
+        letters: list[list[float]] = []
         with worker.Clock() as clock:
             for row in self.work["job"]:
                 kept = jobs.common(before, row["prompt"])
-                cache.crop(kept)
-                tokens += self._scenario(row, cache, kept)
+                if kept < len(before):
+                    cache.crop(kept - len(before))
+                written, found = self._scenario(row, cache, kept)
+                tokens += written
+                letters += found.tolist()
                 before = row["prompt"][:-1]
-        return clock.spent(tokens)
+        return clock.spent(tokens, letters)
 
-    def _scenario(self, row: dict, cache: DynamicCache, kept: int) -> int:
-        """Draws and scores; `cache` is left at the prompt without its last token."""
+    def _scenario(self, row: dict, cache: DynamicCache, kept: int) -> tuple[int, torch.Tensor]:
+        """Draws and scores; `cache` is left at the prompt without its last token.
+
+        Returns how many tokens were drawn, and the letters after the other texts.
+        """
         prompt, draws = row["prompt"], jobs.DRAWS
         self.model(torch.tensor([prompt[kept:-1]]), past_key_values=cache, logits_to_keep=1)
         ids = torch.tensor([prompt] * draws)
@@ -76,8 +84,8 @@ class HuggingFace:
         written = self._generate(ids, torch.ones_like(ids), forked, self.work["steps"])
         opening = torch.tensor([self.work["opening"]] * draws)
         self._letters(torch.cat([written[:, -1:], opening], 1).tolist(), forked)
-        self._letters([prompt[-1:] + text for text in row["texts"]], self._fork(cache))
-        return written.numel() - ids.numel()
+        found = self._letters([prompt[-1:] + text for text in row["texts"]], self._fork(cache))
+        return written.numel() - ids.numel(), found
 
     @staticmethod
     def _fork(cache: DynamicCache) -> DynamicCache:

@@ -23,7 +23,7 @@ import jobs
 import worker
 
 BATCH = 2048
-TRIAL_STEPS = 8
+TRIAL_STEPS = 16
 KINDS = {"f16": api.GGML_TYPE_F16, "f32": api.GGML_TYPE_F32}
 
 
@@ -197,7 +197,7 @@ class Llama:
     def decode(self, sequences: int) -> worker.Spent:
         """Writes a token to each sequence a step."""
         name = f"decode{sequences}"
-        steps, chats = self.work["steps"], self.work[name]
+        steps, chats = jobs.decode_steps(self.work, name), self.work[name]
         draws = sequences // len(chats)
         longest = max(len(chat["prompt"]) for chat in chats)
         own = longest if not self.best[name].unified else 0
@@ -238,14 +238,16 @@ class Llama:
         own = 0 if self.best["job"].unified else longest
         context = self._context("job", [longest] + [own + written] * jobs.DRAWS)
         before: list[int] = []
+        letters: list[list[float]] = []
         with worker.Clock() as clock:
             for row in scenarios:
-                self._scenario(context, row, before)
+                letters += self._scenario(context, row, before).tolist()
                 before = row["prompt"]
         context.close()
-        return clock.spent(len(scenarios) * jobs.DRAWS * steps)
+        return clock.spent(len(scenarios) * jobs.DRAWS * steps, letters)
 
-    def _scenario(self, context: Context, row: dict, before: list[int]) -> None:
+    def _scenario(self, context: Context, row: dict, before: list[int]) -> np.ndarray:
+        """Draws and scores; returns the letters after the other texts."""
         prompt, forks = row["prompt"], range(1, jobs.DRAWS + 1)
         kept = jobs.common(before, prompt)
         context.free(forks)
@@ -258,7 +260,7 @@ class Llama:
         self._letters(context, opened)
         context.fork(0, forks)
         others = zip(forks, row["texts"], strict=True)
-        self._letters(context, [(fork, len(prompt), text) for fork, text in others])
+        return self._letters(context, [(fork, len(prompt), text) for fork, text in others])
 
     def _letters(self, context: Context, rows: list) -> np.ndarray:
         """The distribution over the letters after each row."""

@@ -1,7 +1,4 @@
-"""Tables of what was measured.
-
-python report.py JSON_FILE     prints those of an earlier run
-"""
+"""Tables of what was measured: `python report.py JSON_FILE` prints those of an earlier run."""
 
 import json
 import sys
@@ -18,6 +15,7 @@ CLASSES = {
     "int4": ["ours int4", "llama.cpp q4_0", "genai int4"],
 }
 """Engines that are compared: those of like weights, ours first."""
+REFERENCE = "transformers fp32"
 KINDS = {"cpu": "tokens a CPU second", "wall": "tokens a second"}
 
 Found = dict[str, Any]
@@ -28,7 +26,9 @@ def tables(model: str, found: Found) -> str:
     parts = [f"## {model}, {found['threads']} threads, {len(found['rounds'])} rounds"]
     parts += [_table(found, kind) for kind in KINDS]
     parts.append(_machine(found))
-    parts += [f"- {name}: {settings}" for name, settings in found["settings"].items()]
+    distances = _distances(found)
+    for name, settings in found["settings"].items():
+        parts.append(f"- {name}: {settings}{distances.get(name, '')}")
     return "\n\n".join(parts[:4]) + "\n\n" + "\n".join(parts[4:]) + "\n"
 
 
@@ -84,6 +84,19 @@ def _possible(found: Found, kind: str) -> dict[str, float]:
     prompts = [row["prompt"] for row in work["job"]]
     common = jobs.common(prompts[0], prompts[-1]) if len(prompts) > 1 else 0
     return of.rates(work, jobs.DECODES) | {"job": of.job(work, jobs.DRAWS, common)}
+
+
+def _distances(found: Found) -> dict[str, str]:
+    """How far each engine's letters are from those of transformers: half the sum of differences."""
+    spent = found["rounds"][0].get("job", {})
+    if REFERENCE not in spent:
+        return {}
+    said = {}
+    for name, cost in spent.items():
+        pairs = zip(cost["letters"], spent[REFERENCE]["letters"], strict=True)
+        far = max(sum(abs(a - b) for a, b in zip(*pair, strict=True)) / 2 for pair in pairs)
+        said[name] = f"; letters within {far:.1e} of {REFERENCE}"
+    return said
 
 
 def _machine(found: Found) -> str:

@@ -101,7 +101,7 @@ def write(model: Path, folder: Path) -> list[list[texts.Message]]:
 
 
 def chat(tokenizer: PreTrainedTokenizerBase, number: int, tokens: int) -> list[texts.Message]:
-    """A chat of `tokens` tokens or a few less; the options alone would be longer than the shortest."""
+    """A chat of `tokens` tokens or a few less, without options: they alone may be longer."""
     whole = texts.thought(tokenizer, number, tokens)
     messages = [{"role": "user", "content": whole}]
     while len(texts.prompt_ids(tokenizer, messages)) > tokens:
