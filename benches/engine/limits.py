@@ -158,6 +158,7 @@ class Limits:
             context, steps = len(work[name][0]["prompt"]), jobs.decode_steps(work, name)
             seconds = self.writing(prompts, draws, context, steps)
             best[name] = prompts * draws * steps / seconds
+            best[name.replace("decode", "greedy")] = best[name]
         return best
 
     def job(self, work: dict[str, Any], draws: int, common: int) -> float:

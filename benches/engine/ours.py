@@ -58,13 +58,14 @@ class Ours:
         spent, _ = self._less_idle("prefill", DRAW.format(draws=1), 1, len(chats))
         return worker.Spent(spent.wall, spent.cpu, sum(len(chat["prompt"]) for chat in chats))
 
-    def decode(self, sequences: int) -> worker.Spent:
+    def decode(self, sequences: int, greedy: bool) -> worker.Spent:
         """The steps after the first token: a run with all of them, less a run with one."""
         name = f"decode{sequences}"
         chats, draws = jobs.DECODES[name]
         sql, steps = DRAW.format(draws=draws), jobs.decode_steps(self.work, name)
-        long, written = self.run(name, sql, steps + 1)
-        short, begun = self.run(name, sql, 1)
+        temperature = worker.COLD if greedy else worker.TEMPERATURE
+        long, written = self.run(name, sql, steps + 1, temperature)
+        short, begun = self.run(name, sql, 1, temperature)
         for counted in written, begun:
             check(counted[0], chats * draws)
         tokens = written[0]["tokens"] - begun[0]["tokens"]
@@ -92,12 +93,12 @@ class Ours:
         return worker.Spent(spent.wall - idle.wall, spent.cpu - idle.cpu, 0), counted
 
     def run(
-        self, name: str, sql: str, steps: int, **sampling: float
+        self, name: str, sql: str, steps: int, temperature: float = worker.TEMPERATURE
     ) -> tuple[worker.Spent, list[dict[str, Any]]]:
         """Runs SQL over the table `chats` of a measure; returns its cost and the rows printed."""
-        settings = {"max_tokens": steps, "temperature": worker.TEMPERATURE, "top_p": worker.TOP_P}
+        settings = {"max_tokens": steps, "temperature": temperature, "top_p": worker.TOP_P}
         script = [self.opening]
-        script += [f"SET model.{key} = {value};" for key, value in (settings | sampling).items()]
+        script += [f"SET model.{key} = {value};" for key, value in settings.items()]
         file = self.folder / f"{name}.parquet"
         script += [f"CREATE EXTERNAL TABLE chats STORED AS PARQUET LOCATION '{file}';", sql]
         command = [*self.command, "--quiet", "sql", "--format", "ndjson"]

@@ -45,7 +45,7 @@ class Genai:
                 self._read([prompt], 1)
         return clock.spent(sum(map(len, prompts)))
 
-    def decode(self, sequences: int) -> worker.Spent:
+    def decode(self, sequences: int, greedy: bool) -> worker.Spent:
         """Writes to batches of at most what it allows, one after the other."""
         name = f"decode{sequences}"
         chats = [chat["prompt"] for chat in self.work[name]]
@@ -54,7 +54,7 @@ class Genai:
         size, steps = sequences // batches, jobs.decode_steps(self.work, name)
         wall = cpu = 0.0
         for start in range(0, sequences, size):
-            generator = self._read(rows[start : start + size], steps)
+            generator = self._read(rows[start : start + size], steps, greedy)
             with worker.Clock() as clock:
                 self._write(generator, steps)
             wall, cpu = wall + clock.wall, cpu + clock.cpu
@@ -112,21 +112,21 @@ class Genai:
     def _append(generator: genai.Generator, tokens: list[int]) -> None:
         generator.append_tokens(np.array([tokens], np.int32))
 
-    def _read(self, rows: Rows, room: int) -> genai.Generator:
+    def _read(self, rows: Rows, room: int, greedy: bool = False) -> genai.Generator:
         """A generator that has read `rows`, padded on the left, with room for as many tokens."""
         longest = max(map(len, rows))
-        generator = self._generator(longest + room + 1, len(rows))
+        generator = self._generator(longest + room + 1, len(rows), greedy)
         padded = [[self.padding] * (longest - len(row)) + row for row in rows]
         generator.append_tokens(np.array(padded, np.int32))
         return generator
 
-    def _generator(self, room: int, rows: int = 1) -> genai.Generator:
+    def _generator(self, room: int, rows: int = 1, greedy: bool = False) -> genai.Generator:
         parameters = genai.GeneratorParams(self.model)
         parameters.set_search_options(
             batch_size=rows,
             max_length=room,
             min_length=room,
-            do_sample=True,
+            do_sample=not greedy,
             temperature=worker.TEMPERATURE,
             top_p=worker.TOP_P,
             top_k=0,

@@ -41,7 +41,7 @@ class HuggingFace:
         return clock.spent(sum(map(len, prompts)))
 
     @torch.no_grad()
-    def decode(self, sequences: int) -> worker.Spent:
+    def decode(self, sequences: int, greedy: bool) -> worker.Spent:
         """Goes on from prompts that were read before."""
         name = f"decode{sequences}"
         chats = [chat["prompt"] for chat in self.work[name]]
@@ -52,7 +52,7 @@ class HuggingFace:
         cache.batch_repeat_interleave(draws)
         ids, mask = (tensor.repeat_interleave(draws, 0) for tensor in (ids, mask))
         with worker.Clock() as clock:
-            written = self._generate(ids, mask, cache, steps)
+            written = self._generate(ids, mask, cache, steps, greedy)
         return clock.spent(written.numel() - ids.numel())
 
     @torch.no_grad()
@@ -103,19 +103,23 @@ class HuggingFace:
         return logits[:, self.work["letters"]].softmax(-1)
 
     def _generate(
-        self, ids: torch.Tensor, mask: torch.Tensor, cache: DynamicCache, steps: int
+        self,
+        ids: torch.Tensor,
+        mask: torch.Tensor,
+        cache: DynamicCache,
+        steps: int,
+        greedy: bool = False,
     ) -> torch.Tensor:
         """Writes exactly `steps` tokens."""
+        drawn = {"temperature": worker.TEMPERATURE, "top_p": worker.TOP_P, "top_k": 0}
         return self.model.generate(
             ids,
             attention_mask=mask,
             past_key_values=cache,
             max_new_tokens=steps,
             min_new_tokens=steps,
-            do_sample=True,
-            temperature=worker.TEMPERATURE,
-            top_p=worker.TOP_P,
-            top_k=0,
+            do_sample=not greedy,
+            **({} if greedy else drawn),
         )
 
     def _padded_left(self, rows: Rows) -> tuple[torch.Tensor, torch.Tensor]:

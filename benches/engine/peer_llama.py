@@ -12,7 +12,7 @@ import itertools
 import json
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -194,7 +194,7 @@ class Llama:
         context.close()
         return clock.spent(sum(map(len, prompts)))
 
-    def decode(self, sequences: int) -> worker.Spent:
+    def decode(self, sequences: int, greedy: bool = False) -> worker.Spent:
         """Writes a token to each sequence a step."""
         name = f"decode{sequences}"
         steps, chats = jobs.decode_steps(self.work, name), self.work[name]
@@ -212,17 +212,20 @@ class Llama:
             context.fork(number, forks)
             first = [context.draw(at) for _ in forks]
             rows += [(fork, len(chat["prompt"]), [t]) for fork, t in zip(forks, first, strict=True)]
-        rows, clock = self._write(context, rows, steps)
+        draw = context.likeliest if greedy else context.draw
+        rows, clock = self._write(context, rows, steps, draw)
         context.close()
         return clock.spent(steps * sequences)
 
     @staticmethod
-    def _write(context: Context, rows: list, steps: int) -> tuple[list, worker.Clock]:
+    def _write(
+        context: Context, rows: list, steps: int, draw: Callable[[int], int]
+    ) -> tuple[list, worker.Clock]:
         """Writes `steps` tokens to rows (sequence, position, [token to read])."""
         with worker.Clock() as clock:
             for _ in range(steps):
                 places = context.run(rows)
-                tokens = [context.draw(at) for at in places]
+                tokens = [draw(at) for at in places]
                 rows = [
                     (sequence, start + 1, [token])
                     for (sequence, start, _), token in zip(rows, tokens, strict=True)
@@ -255,7 +258,7 @@ class Llama:
         at = context.read(0, kept, prompt[kept:])
         context.fork(0, forks)
         rows = [(fork, len(prompt), [context.draw(at)]) for fork in forks]
-        rows, _ = self._write(context, rows, self.work["steps"] - 1)
+        rows, _ = self._write(context, rows, self.work["steps"] - 1, context.draw)
         opened = [(fork, start, last + self.work["opening"]) for fork, start, last in rows]
         self._letters(context, opened)
         context.fork(0, forks)

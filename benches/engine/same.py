@@ -23,13 +23,12 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
 
 import texts
+import worker
 from ours import Ours
 
 PROMPTS = 100
 SHORTEST, LONGEST = 50, 400
 GREEDY_STEPS = 64
-COLD = 1e-6
-"""A temperature at which the likeliest token is always drawn."""
 MATRIX_PROMPTS = 12
 MATRIX_DRAWS = 4
 MATRIX_STEPS = 48
@@ -147,7 +146,7 @@ def greedy(
     engine = Ours(
         model / "ours-fp32", folder, arguments.threads, arguments.binary, arguments.runtime
     )
-    _, rows = engine.run("greedy", GREEDY, GREEDY_STEPS, temperature=COLD)
+    _, rows = engine.run("greedy", GREEDY, GREEDY_STEPS, temperature=worker.COLD)
     tokenizer = AutoTokenizer.from_pretrained(model / "hf", local_files_only=True)
     peer = AutoModelForCausalLM.from_pretrained(model / "hf", local_files_only=True).eval()
     equal, gaps = 0, []

@@ -12,9 +12,11 @@ import time
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
-MEASURES = ("prefill", "decode1", "decode10", "decode40", "job")
+MEASURES = ("prefill", "decode1", "decode10", "decode40", "greedy10", "greedy40", "job")
 TEMPERATURE = 1.0
 TOP_P = 0.9
+COLD = 1e-6
+"""A temperature at which our engine always draws the likeliest token."""
 
 
 @dataclass
@@ -64,8 +66,8 @@ class Engine(Protocol):
     def prefill(self) -> Spent:
         """Reads prompts that have nothing in common."""
 
-    def decode(self, sequences: int) -> Spent:
-        """Writes to `sequences` draws of prompts already read."""
+    def decode(self, sequences: int, greedy: bool) -> Spent:
+        """Writes to `sequences` draws of prompts already read, the likeliest tokens if greedy."""
 
     def job(self) -> Spent:
         """Reads, draws and scores as the product does."""
@@ -80,8 +82,9 @@ def serve(engine: Engine) -> None:
 
 def measure(engine: Engine, name: str) -> Spent:
     """Has the engine do one measure."""
-    if name.startswith("decode"):
-        return engine.decode(int(name.removeprefix("decode")))
+    for way in ("decode", "greedy"):
+        if name.startswith(way):
+            return engine.decode(int(name.removeprefix(way)), way == "greedy")
     return getattr(engine, name)()
 
 
