@@ -127,7 +127,7 @@ def matrix(arguments: argparse.Namespace, model: Path, folder: Path) -> bool:
             continue
         expected = expected or rows
         same = sum(a == b for a, b in zip(rows, expected, strict=True))
-        whole = len(rows) == MATRIX_PROMPTS * MATRIX_DRAWS and not any(r["error"] for r in rows)
+        whole = len(rows) == MATRIX_PROMPTS * MATRIX_DRAWS and not any(row.get("error") for row in rows)
         differs |= same < len(expected) or not whole
         tokens = sum(row["tokens"] for row in rows)
         print(
@@ -183,7 +183,7 @@ def difference(
     two = peer(ids, logits_to_keep=1).logits[0, -1].topk(2).values
     gap = float(two[0] - two[1])
     return {"prompt": row["id"], "tokens": len(prompt), "token": shared, "gap": gap,
-            "error": row["error"]}  # fmt: skip
+            "error": row.get("error")}  # fmt: skip
 
 
 if __name__ == "__main__":
