@@ -1,6 +1,6 @@
 """Whether our engine answers the same, to the last token, however it is run.
 
-    python same.py MODELS --binary FILE --runtime FILE [--shapes t20 s135] [--options cache]
+    python same.py MODELS --binary FILE --runtime FILE [--shapes t20 s135] ...
 
 1. At temperature 1 with one seed: with 1, 8 and 64 slots, with 1 and 4 partitions, and with its
    prompt cache off. Texts, letters and their probabilities must be identical, bit by bit.
@@ -127,7 +127,8 @@ def matrix(arguments: argparse.Namespace, model: Path, folder: Path) -> bool:
             continue
         expected = expected or rows
         same = sum(a == b for a, b in zip(rows, expected, strict=True))
-        whole = len(rows) == MATRIX_PROMPTS * MATRIX_DRAWS and not any(row.get("error") for row in rows)
+        failed = [row["error"] for row in rows if row.get("error")]
+        whole = len(rows) == MATRIX_PROMPTS * MATRIX_DRAWS and not failed
         differs |= same < len(expected) or not whole
         tokens = sum(row["tokens"] for row in rows)
         print(
