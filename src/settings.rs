@@ -38,12 +38,13 @@ const DEFAULTS: [(&str, &str); 15] = [
 ];
 
 /// What can be said of a model: `models.NAME.…`.
-const MODEL: [&str; 17] = [
+const MODEL: [&str; 18] = [
     "location",
     "device",
     "threads",
     "slots",
     "max_context",
+    "prompt_cache_mib",
     "model",
     "key_env",
     "concurrency",

@@ -63,9 +63,10 @@ pub struct EngineOptions {
     pub slots: usize,
     /// The longest context in tokens, where the model's own is longer.
     pub max_context: usize,
-    /// The most bytes of keys and values of decisions in flight; a quarter as
-    /// much again keeps recent prompts.
+    /// The most bytes of keys and values of decisions in flight.
     pub cache_bytes: usize,
+    /// The most bytes of recent prompts that are kept for the next caller.
+    pub prompt_cache_bytes: usize,
 }
 
 impl Default for EngineOptions {
@@ -76,6 +77,7 @@ impl Default for EngineOptions {
             slots: 64,
             max_context: 8192,
             cache_bytes: 2 << 30,
+            prompt_cache_bytes: 512 << 20,
         }
     }
 }

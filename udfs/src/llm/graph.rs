@@ -142,7 +142,10 @@ impl Graph {
         let step = Step::append(feeds, wanted);
         let past: Vec<_> = cache.windows(step.rows()).collect();
         let nothing = vec![0.0; self.shape.heads * self.shape.width];
-        let shapes = [[1, self.shape.heads, self.shape.width, 1], [1, self.shape.heads, 1, self.shape.width]];
+        let shapes = [
+            [1, self.shape.heads, self.shape.width, 1],
+            [1, self.shape.heads, 1, self.shape.width],
+        ];
         let prompts = shapes.into_iter().cycle().take(past.len());
         let prompts: Vec<_> = prompts.map(|shape| (shape, nothing.as_slice())).collect();
         self.run(&step, past, &prompts, None)?;
@@ -248,7 +251,11 @@ fn session(runtime: &Runtime, folder: &Folder, threads: usize) -> ort::Result<Se
 }
 
 fn check_interface(session: &Session) -> Result<(), LoadError> {
-    if !session.inputs().iter().any(|input| input.name() == "shared") {
+    if !session
+        .inputs()
+        .iter()
+        .any(|input| input.name() == "shared")
+    {
         return Err(LoadError::Graph("it has no input `shared`".to_owned()));
     }
     let mut inputs = session.inputs().iter();

@@ -13,6 +13,7 @@ pub(super) fn engine(slots: usize, cache_bytes: usize) -> Engine {
     let options = EngineOptions {
         slots,
         cache_bytes,
+        prompt_cache_bytes: cache_bytes / 4,
         ..EngineOptions::default()
     };
     Engine::open(&demo::folder("weak"), &options).unwrap()
@@ -35,7 +36,7 @@ pub(super) fn user(content: &str) -> Vec<Message> {
 
 fn prompts(count: usize) -> Vec<Vec<Message>> {
     let line = "- 3 days ago: Amber Bridge (1998), Comedy / Drama, rated 4/5\n";
-    let content = |i: usize| format!("## History\n{}film {i}", line.repeat(i % 7));
+    let content = |i: usize| format!("## History\n{}film {i}", line.repeat(2 * (i % 7)));
     (0..count).map(|i| user(&content(i))).collect()
 }
 
@@ -126,6 +127,8 @@ async fn draws_are_keyed() {
         many[..3],
         "a draw does not depend on how many there are"
     );
+    let alone = engine.decide(&messages, 1, &sampling(30)).await.unwrap();
+    assert_eq!(alone.value, many[..1], "nor on whether it is alone");
     assert_eq!(few.iter().map(|d| d.draw).collect::<Vec<_>>(), [0, 1, 2]);
     assert_ne!(few[0].text, few[1].text);
     let seeded = Sampling {

@@ -108,7 +108,7 @@ impl Worker {
             requests,
             decides: VecDeque::new(),
             scores: VecDeque::new(),
-            desk: Desk::new(shape, options.cache_bytes / 4),
+            desk: Desk::new(shape, options.prompt_cache_bytes),
             writing: Writing::new(lexicon, pool, live),
         }
     }
