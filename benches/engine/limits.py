@@ -2,8 +2,8 @@
 
     python limits.py THREADS       measured like an engine, by the same protocol
 
-Reading is a sum over 256 MiB. Multiplying is [M, K] x [K, N] in fp32 with a matrix of 64 MiB, larger
-than most caches, by PyTorch and by ONNX Runtime; the better one counts.
+Reading is a sum over 256 MiB. Multiplying is [M, K] x [K, N] in fp32 with a matrix of 64 MiB,
+larger than most caches, by PyTorch and by ONNX Runtime; the better one counts.
 """
 
 import sys
