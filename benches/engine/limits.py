@@ -2,8 +2,8 @@
 
     python limits.py THREADS       measured like an engine, by the same protocol
 
-Reading is a sum over 1 GiB. Multiplying is [M, K] x [K, N] in fp32 with a matrix of 64 MiB, larger
-than most caches, by PyTorch and by ONNX Runtime; the better one counts.
+Reading is a sum over 256 MiB. Multiplying is [M, K] x [K, N] in fp32 with a matrix of 64 MiB,
+larger than most caches, by PyTorch and by ONNX Runtime; the better one counts.
 """
 
 import sys
@@ -30,7 +30,7 @@ class Machine:
 
     def __init__(self, threads: int) -> None:
         torch.set_num_threads(threads)
-        self.numbers = torch.ones(1 << 28)
+        self.numbers = torch.ones(1 << 26)
         self.matrix = torch.randn(SHAPE)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads

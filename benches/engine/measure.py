@@ -56,19 +56,19 @@ class Process:
         for line in self.process.stdout:
             if line.startswith("@"):
                 return json.loads(line[1:])
-        raise RuntimeError(f"{self.name} ended without an answer")
+        code = self.process.wait()
+        raise RuntimeError(f"{self.name} ended without an answer, exit code {code}")
 
 
 def main() -> None:
     """Measures, prints the tables and writes the JSON."""
     words = arguments()
-    found = {}
+    found: dict[str, Any] = {}
     for name in words.shapes:
         with tempfile.TemporaryDirectory() as folder:
             jobs.write(words.models / name, Path(folder), words.steps, words.scenarios)
-            found[name] = measure(words, words.models / name, Path(folder))
+            measure(words, words.models / name, Path(folder), found)
         print(report.tables(name, found[name]), flush=True)
-        words.to.write_text(json.dumps(found, indent=1))
 
 
 def arguments() -> argparse.Namespace:
@@ -108,32 +108,30 @@ def processes(words: argparse.Namespace, model: Path, folder: Path) -> list[Proc
     return [Process(name, *script) for name, script in chosen.items()]
 
 
-def measure(words: argparse.Namespace, model: Path, folder: Path) -> dict[str, Any]:
-    """All rounds of one model."""
-    engines = processes(words, model, folder)
+def measure(words: argparse.Namespace, model: Path, folder: Path, all_found: dict) -> None:
+    """All rounds of one model; what is found is written as it comes."""
     machine = Process("machine", "limits.py", words.threads)
-    rounds, limits = [], []
-    for number in range(words.rounds):
-        rounds.append({})
-        limits.append(machine.ask("limits"))
-        for name in words.measures:
-            rounds[-1][name] = {}
-            for engine in engines:
-                spent = engine.ask(name)
-                rounds[-1][name][engine.name] = spent
-                rate = spent["tokens"] / max(spent["cpu"], 1e-9)
-                print(f"{model.name} {number} {name} {engine.name} {rate:.0f}", file=sys.stderr)
-    found = {
+    engines = processes(words, model, folder)
+    found = all_found[model.name] = {
         "threads": words.threads,
         "settings": {engine.name: engine.settings for engine in engines},
         "work": jobs.read(folder),
         "config": json.loads((model / "hf/config.json").read_text()),
-        "machine": limits,
-        "rounds": rounds,
+        "machine": [],
+        "rounds": [],
     }
+    for number in range(words.rounds):
+        found["machine"].append(machine.ask("limits"))
+        found["rounds"].append({name: {} for name in words.measures})
+        for name in words.measures:
+            for engine in engines:
+                spent = engine.ask(name)
+                found["rounds"][-1][name][engine.name] = spent
+                rate = spent["tokens"] / max(spent["cpu"], 1e-9)
+                print(f"{model.name} {number} {name} {engine.name} {rate:.0f}", file=sys.stderr)
+            words.to.write_text(json.dumps(all_found, indent=1))
     for process in [*engines, machine]:
         process.close()
-    return found
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ def tables(model: str, found: Found) -> str:
 
 def _table(found: Found, kind: str) -> str:
     """Rates by engine and measure, and how ours compare."""
-    measures = list(found["rounds"][0])
+    measures = [name for name, spent in found["rounds"][0].items() if spent]
     lines = [f"| {KINDS[kind]} | {' | '.join(measures)} |", "| --- " * (len(measures) + 1) + "|"]
     for engines in CLASSES.values():
         present = [name for name in engines if name in found["settings"]]
@@ -56,7 +56,7 @@ def _table(found: Found, kind: str) -> str:
 
 def _rates(found: Found, measure: str, engine: str, kind: str) -> list[float]:
     """Tokens a second, a number a round; none where noise ate the difference of two runs."""
-    spent = [row[measure][engine] for row in found["rounds"]]
+    spent = [row[measure][engine] for row in found["rounds"] if engine in row[measure]]
     return [cost["tokens"] / cost[kind] if cost[kind] > 0 else float("nan") for cost in spent]
 
 

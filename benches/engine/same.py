@@ -6,6 +6,7 @@
    prompt cache off. Texts, letters and their probabilities must be identical, bit by bit.
 2. At a temperature next to zero beside Hugging Face transformers' greedy search, fp32. Where a text
    differs, the gap between the two likeliest tokens at the first difference is shown.
+3. llama.cpp's greedy tokens, fp32 throughout, beside transformers': its file holds the same model.
 
 Exits with 1 when a text of the first kind differs.
 """
@@ -22,6 +23,7 @@ import pyarrow.parquet as pq
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
 
+import peer_llama
 import texts
 import worker
 from ours import Ours
@@ -29,6 +31,7 @@ from ours import Ours
 PROMPTS = 100
 SHORTEST, LONGEST = 50, 400
 GREEDY_STEPS = 64
+LLAMA_PROMPTS = 10
 MATRIX_PROMPTS = 12
 MATRIX_DRAWS = 4
 MATRIX_STEPS = 48
@@ -78,6 +81,7 @@ def main() -> None:
             for precision in arguments.precisions:
                 differs |= matrix(arguments, model / f"ours-{precision}", folder)
             greedy(arguments, model, folder, chats)
+            llama(arguments, model, chats[:: PROMPTS // LLAMA_PROMPTS])
     sys.exit(int(differs))
 
 
@@ -164,6 +168,30 @@ def greedy(
         f"{model.name}: {equal} of {len(rows)} greedy texts equal transformers' to the last token",
         *gaps, sep="\n  ", flush=True,
     )  # fmt: skip
+
+
+@torch.no_grad()
+def llama(arguments: argparse.Namespace, model: Path, chats: list[list[texts.Message]]) -> None:
+    """Compares the GGUF file with the checkpoint."""
+    tokenizer = AutoTokenizer.from_pretrained(model / "hf", local_files_only=True)
+    peer = AutoModelForCausalLM.from_pretrained(model / "hf", local_files_only=True).eval()
+    settings = peer_llama.Settings(flash=False, cache="f32", unified=True)
+    loaded = peer_llama.load(model / "f32.gguf")
+    equal = 0
+    for messages in chats:
+        prompt = texts.prompt_ids(tokenizer, messages)
+        expected = peer.generate(
+            torch.tensor([prompt]), max_new_tokens=GREEDY_STEPS, do_sample=False
+        )[0, len(prompt) :].tolist()
+        room = [len(prompt) + GREEDY_STEPS]
+        context = peer_llama.Context(loaded, settings, arguments.threads, room)
+        written = [context.likeliest(context.read(0, 0, prompt))]
+        while len(written) < len(expected):
+            at = context.read(0, len(prompt) + len(written) - 1, written[-1:])
+            written.append(context.likeliest(at))
+        context.close()
+        equal += written == expected
+    print(f"{model.name}: {equal} of {len(chats)} greedy draws of llama.cpp equal transformers'")
 
 
 def difference(
