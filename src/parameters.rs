@@ -140,7 +140,7 @@ const DEFINITIONS: &[Definition] = &[
     parameter(
         "model",
         Value::Text(""),
-        "the model being evaluated; set by evaluate",
+        "the model being evaluated; set by evaluate and doctor",
     ),
     parameter(
         "method",

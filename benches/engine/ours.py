@@ -25,14 +25,14 @@ CREATE TABLE decisions AS SELECT id, unnest(decide('m', messages, {draws})) AS d
 SELECT count(*) AS rows, sum(d['tokens']) AS tokens, count(d['error']) AS errors FROM decisions;
 """
 SCORE = """
-CREATE TABLE thoughts AS
-    SELECT id, messages, d['text'] AS text, true AS own FROM decisions JOIN chats USING (id)
-    UNION ALL SELECT id, messages, unnest(texts), false FROM chats;
 CREATE TABLE scores AS
-    SELECT id, text, own, choose('m', messages, text, {letters}) AS c FROM thoughts ORDER BY id;
+    SELECT id, text, choose('m', messages, text, {letters}) AS c
+    FROM (SELECT id, messages, unnest(texts) AS text FROM chats) ORDER BY id;
 SELECT count(*) AS rows, count(c['error']) AS errors FROM scores;
-SELECT id, text, c['probs'] AS probs FROM scores WHERE NOT own;
+SELECT count(*) AS rows, count(*) - count(d['letter_probs']) AS errors FROM decisions;
+SELECT id, text, c['probs'] AS probs FROM scores;
 """
+"""The letters after the model's own decisions come with them."""
 
 
 class Ours:
@@ -72,13 +72,14 @@ class Ours:
         return worker.Spent(long.wall - short.wall, long.cpu - short.cpu, tokens)
 
     def job(self) -> worker.Spent:
-        """Decisions of all scenarios, then the letters after these and after other texts."""
+        """Decisions of all scenarios and their letters, then the letters after other texts."""
         scenarios = len(self.work["job"])
         sql = DRAW.format(draws=jobs.DRAWS) + SCORE.format(letters=len(texts.LETTERS))
         rows = scenarios * jobs.DRAWS
         spent, counted = self._less_idle("job", sql, self.work["steps"], rows)
-        check(counted[1], 2 * rows)
-        found = {(row["id"], row["text"]): row["probs"] for row in counted[2:]}
+        for scored in counted[1:3]:
+            check(scored, rows)
+        found = {(row["id"], row["text"]): row["probs"] for row in counted[3:]}
         chats = pq.read_table(self.folder / "job.parquet").to_pylist()
         letters = [found[chat["id"], text] for chat in chats for text in chat["texts"]]
         return worker.Spent(spent.wall, spent.cpu, counted[0]["tokens"], letters)

@@ -1,6 +1,7 @@
 -- Decision processes of the weak model: @draws of them for every scenario. A scenario that
 -- it cannot take (a prompt longer than its context) leaves one row with the reason in `error`.
--- `probs` is the distribution over the scenario's letters that the letter was drawn from.
+-- `probs` is the distribution over the scenario's letters that the letter was drawn from, or would
+-- have been after a text that broke off.
 --
 -- output: decisions
 -- rows: source = weak

@@ -8,7 +8,10 @@ WITH written AS (
 weighed AS (
     SELECT
         *,
-        first_probs(decision['letter_probs'], choice_count) AS own_probs,
+        -- One that broke off is no answer.
+        first_probs(
+            CASE WHEN decision['finish'] = 'behavior' THEN decision['letter_probs'] END, choice_count
+        ) AS own_probs,
         -- Nothing is asked where there is no text.
         choose(
             @model,

@@ -69,7 +69,8 @@ pub struct Decision {
     /// The letter the model wrote, when it wrote one.
     pub letter: Option<char>,
     /// The distribution over the letters A to Z that this letter was drawn from, before
-    /// temperature and top-p; none where it did not get so far, or is not told.
+    /// temperature and top-p; where the text broke off, the one after the text and
+    /// `Behavior: [`. None where it is not told.
     pub letter_probs: Option<Vec<f64>>,
     /// New tokens, the stop string included.
     pub tokens: usize,

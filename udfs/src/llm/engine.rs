@@ -46,7 +46,7 @@ use super::backend::{
 use super::chat::Chat;
 use super::folder::Folder;
 use super::graph::Graph;
-use super::letters::{Letters, opened};
+use super::letters::{Letters, OPENING, opened};
 use super::load::LoadError;
 use super::runtime::Runtime;
 use super::tokens::Tokens;
@@ -89,6 +89,30 @@ struct Lexicon {
     letters: Letters,
     /// Tokens that end a turn.
     eos: Vec<u32>,
+    /// [`OPENING`], and the same on a line of its own.
+    openings: [Vec<u32>; 2],
+}
+
+impl Lexicon {
+    /// # Errors
+    /// When the tokenizer does not keep each letter one token.
+    fn new(tokens: Tokens, eos: Vec<u32>) -> Result<Self, LoadError> {
+        let opening = |text: &str| {
+            let tokens = tokens.content(text);
+            tokens.map_err(|error| LoadError::Tokenizer(error.to_string()))
+        };
+        Ok(Self {
+            letters: Letters::find(&tokens)?,
+            openings: [opening(OPENING)?, opening(&format!("\n{OPENING}"))?],
+            tokens,
+            eos,
+        })
+    }
+
+    /// What makes a letter of the next token, where a line begins or not.
+    fn opening(&self, line_begins: bool) -> &[u32] {
+        &self.openings[usize::from(!line_begins)]
+    }
 }
 
 /// A model of a folder, run by ONNX Runtime.
@@ -113,9 +137,8 @@ impl Engine {
     /// does not keep each letter one token.
     pub fn open(location: &Path, options: &EngineOptions) -> Result<Self, LoadError> {
         let folder = Folder::read(location)?;
-        let tokens = Tokens::parse(&folder.tokenizer)?;
-        let letters = Letters::find(&tokens)?;
-        let bos = single_token(&tokens, &folder.bos_token);
+        let lexicon = Lexicon::new(Tokens::parse(&folder.tokenizer)?, folder.eos_ids.clone())?;
+        let bos = single_token(&lexicon.tokens, &folder.bos_token);
         let chat = Chat::parse(&folder.template, &folder.bos_token, &folder.eos_token)?;
         let runtime = Runtime::load(options.runtime.as_deref())?;
         let threads = options.threads.unwrap_or_else(available_cores);
@@ -130,11 +153,7 @@ impl Engine {
             fingerprint: folder.fingerprint,
             provenance: folder.provenance,
         };
-        let lexicon = Arc::new(Lexicon {
-            tokens,
-            letters,
-            eos: folder.eos_ids,
-        });
+        let lexicon = Arc::new(lexicon);
         let live = Arc::new(AtomicUsize::new(0));
         let (requests, received) = channel();
         let thread = {
@@ -168,6 +187,11 @@ impl Engine {
             return Err(ModelError::Row("the messages are empty".to_owned()));
         }
         Ok(prompt)
+    }
+
+    /// The fewest tokens that a decision takes: one of its own, and the opening after it.
+    fn least_written(&self) -> usize {
+        1 + self.lexicon.opening(false).len()
     }
 
     /// The tokens of a decision up to where its letter follows.
@@ -214,8 +238,7 @@ impl Backend for Engine {
         let prompt = self.prompt(messages)?.len();
         let after = match text {
             Some(text) => self.opened(text)?.len(),
-            // One token at least is to be written.
-            None => 1,
+            None => self.least_written(),
         };
         self.check_fits(prompt + after)?;
         Ok(prompt + text.map_or(0, |_| after))
@@ -235,11 +258,11 @@ impl Backend for Engine {
             });
         }
         let prompt = self.prompt(messages)?;
-        // One token at least is to be written.
-        self.check_fits(prompt.len() + 1)?;
-        let limit = sampling
-            .max_tokens
-            .min(self.info.context_length - prompt.len());
+        let least = self.least_written();
+        self.check_fits(prompt.len() + least)?;
+        // The opening is kept room for, in case the text breaks off.
+        let room = self.info.context_length - prompt.len() - (least - 1);
+        let limit = sampling.max_tokens.min(room);
         let sampling = sampling.clone();
         self.ask(|answer| {
             Request::Decide(Decide {

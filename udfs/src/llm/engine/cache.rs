@@ -15,6 +15,27 @@ pub struct Cache {
     tensors: Vec<Vec<f32>>,
 }
 
+/// A token's place.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Spot {
+    /// Its row.
+    pub row: usize,
+    /// How many tokens of the row come before it.
+    pub token: usize,
+}
+
+impl Spot {
+    /// The first token of `row`.
+    pub fn start(row: usize) -> Self {
+        Self { row, token: 0 }
+    }
+
+    /// Where its numbers of `head` begin in a tensor.
+    fn index(self, head: usize, shape: CacheShape, capacity: usize) -> usize {
+        ((self.row * shape.heads + head) * capacity + self.token) * shape.width
+    }
+}
+
 impl Cache {
     /// An empty cache of `rows` rows of up to `capacity` tokens.
     pub fn new(shape: CacheShape, rows: usize, capacity: usize) -> Self {
@@ -37,14 +58,14 @@ impl Cache {
         self.rows * self.capacity * self.shape.token_bytes()
     }
 
-    /// Copies the first `tokens` tokens of a row of another cache.
-    pub fn copy_row(&mut self, to: usize, from: &Self, row: usize, tokens: usize) {
+    /// Copies `tokens` tokens of a row of another cache.
+    pub fn copy(&mut self, to: Spot, from: &Self, source: Spot, tokens: usize) {
         let length = tokens * self.shape.width;
-        for (target, source) in self.tensors.iter_mut().zip(&from.tensors) {
+        for (target, of) in self.tensors.iter_mut().zip(&from.tensors) {
             for head in 0..self.shape.heads {
-                let to = (to * self.shape.heads + head) * self.capacity * self.shape.width;
-                let row = (row * self.shape.heads + head) * from.capacity * self.shape.width;
-                target[to..to + length].copy_from_slice(&source[row..row + length]);
+                let to = to.index(head, self.shape, self.capacity);
+                let source = source.index(head, self.shape, from.capacity);
+                target[to..to + length].copy_from_slice(&of[source..source + length]);
             }
         }
     }
@@ -54,30 +75,17 @@ impl Cache {
         let length = tokens * self.shape.width;
         for tensor in &mut self.tensors {
             for head in 0..self.shape.heads {
-                let to = (to * self.shape.heads + head) * self.capacity * self.shape.width;
-                let from = (from * self.shape.heads + head) * self.capacity * self.shape.width;
+                let to = Spot::start(to).index(head, self.shape, self.capacity);
+                let from = Spot::start(from).index(head, self.shape, self.capacity);
                 tensor.copy_within(from..from + length, to);
             }
         }
     }
 
-    /// Copies the only token of a row of another cache.
-    pub fn copy_token(&mut self, to: usize, at: usize, from: &Self, row: usize) {
-        let width = self.shape.width;
-        for (target, source) in self.tensors.iter_mut().zip(&from.tensors) {
-            for head in 0..self.shape.heads {
-                let to = ((to * self.shape.heads + head) * self.capacity + at) * width;
-                let row = (row * self.shape.heads + head) * from.capacity * width;
-                target[to..to + width].copy_from_slice(&source[row..row + width]);
-            }
-        }
-    }
-
-    /// The first `tokens` tokens of a head of a row: [tokens, width]. `tensor` counts layer by
-    /// layer, key before value.
-    pub fn head(&self, tensor: usize, row: usize, head: usize, tokens: usize) -> &[f32] {
-        let first = (row * self.shape.heads + head) * self.capacity * self.shape.width;
-        &self.tensors[tensor][first..first + tokens * self.shape.width]
+    /// A head of a row: [capacity, width]. `tensor` counts layer by layer, key before value.
+    pub fn head(&self, tensor: usize, row: usize, head: usize) -> &[f32] {
+        let first = Spot::start(row).index(head, self.shape, self.capacity);
+        &self.tensors[tensor][first..][..self.capacity * self.shape.width]
     }
 
     /// The first `rows` rows of each tensor and their shape: layer by layer, key before value.
@@ -114,9 +122,9 @@ mod tests {
     fn rows_are_copied_between_capacities() {
         let from = counting(2, 3);
         let mut to = Cache::new(SHAPE, 2, 4);
-        to.copy_row(1, &from, 1, 2);
+        to.copy(Spot { row: 1, token: 2 }, &from, Spot { row: 1, token: 1 }, 2);
         let expected = [
-            0., 0., 0., 0., 0., 0., 0., 0., 6., 7., 0., 0., 9., 10., 0., 0.,
+            0., 0., 0., 0., 0., 0., 0., 0., 0., 0., 7., 8., 0., 0., 10., 11.,
         ];
         assert_eq!(to.tensors[0], expected);
     }

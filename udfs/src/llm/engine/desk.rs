@@ -3,20 +3,17 @@
 use std::rc::Rc;
 use std::slice::ChunksExact;
 
-use super::cache::Cache;
-use super::prefixes::{Prefix, Prefixes};
+use super::cache::{Cache, Spot};
+use super::prefixes::{PIECE, Piece, Prefix, Prefixes};
 use super::rounded_up;
 use super::writing::Writing;
 use crate::llm::backend::ModelError;
 use crate::llm::folder::CacheShape;
 use crate::llm::graph::{Feed, Graph, Wanted};
 
-/// Tokens of one run. A prompt is always cut at the same places, and a kept one
-/// is only reused up to such a place: every run is then one that would have been
-/// made anyway, so what was kept cannot change a result, not by a bit. (Runs of
-/// other lengths round otherwise.) Shorter pieces reuse more and compute slower:
-/// 128 is a twentieth or so below the best length, 64 twice that.
-const PIECE: usize = 128;
+/// The most tokens of a text that are read in one run. A text is kept by nobody, so that it may
+/// be cut where it is best for speed: into equal parts.
+const LONGEST_PART: usize = 256;
 
 /// What reads: the model, and what it is to keep up meanwhile.
 #[derive(Debug)]
@@ -51,6 +48,8 @@ impl<'a> Reader<'a> {
 pub struct Desk {
     shape: CacheShape,
     cache: Cache,
+    /// The pieces that the row begins with.
+    placed: Vec<Rc<Piece>>,
     prefixes: Prefixes,
 }
 
@@ -60,40 +59,37 @@ impl Desk {
         Self {
             shape,
             cache: Cache::new(shape, 1, 0),
+            placed: Vec::new(),
             prefixes: Prefixes::new(prefix_bytes),
         }
     }
 
-    /// Puts a prompt through the model, except for what a kept one begins with.
+    /// Puts a prompt through the model, except for the pieces that are kept.
     /// Returns it, and how many of its tokens were kept.
     pub fn prompt(
         &mut self,
         reader: &mut Reader<'_>,
         tokens: &[u32],
     ) -> Result<(Rc<Prefix>, usize), ModelError> {
-        let kept = self.prefixes.longest(tokens);
-        if let Some((prefix, shared)) = &kept
-            && prefix.tokens == tokens
-        {
-            return Ok((Rc::clone(prefix), *shared));
+        let (mut pieces, logits) = self.prefixes.find(tokens);
+        if let Some(logits) = logits {
+            return Ok((Rc::new(Prefix { pieces, logits }), tokens.len()));
         }
-        self.reserve(tokens.len());
-        let mut reused = 0;
-        if let Some((prefix, shared)) = kept {
-            // At least one token is left to run, for its logits.
-            reused = shared.min(tokens.len() - 1) / PIECE * PIECE;
-            self.cache.copy_row(0, &prefix.cache, 0, reused);
+        // At least one piece is left to run, for its logits.
+        pieces.truncate((tokens.len() - 1) / PIECE);
+        let reused = self.place(&pieces, tokens.len());
+        let mut logits = Vec::new();
+        for tokens in tokens[reused..].chunks(PIECE) {
+            let past = pieces.len() * PIECE;
+            logits = self.append(reader, past, tokens)?;
+            let piece = Rc::new(self.cut(past, tokens));
+            self.placed.push(Rc::clone(&piece));
+            pieces.push(piece);
         }
-        let logits = self.append(reader, reused, &tokens[reused..])?;
-        let mut cache = Cache::new(self.shape, 1, tokens.len());
-        cache.copy_row(0, &self.cache, 0, tokens.len());
-        let prefix = Rc::new(Prefix {
-            tokens: tokens.to_vec(),
-            cache,
-            logits,
-        });
+        let logits = logits.into();
+        let prefix = Prefix { pieces, logits };
         self.prefixes.keep(&prefix);
-        Ok((prefix, reused))
+        Ok((Rc::new(prefix), reused))
     }
 
     /// The next-token logits after a prompt and at least one token more.
@@ -103,8 +99,14 @@ impl Desk {
         prefix: &Prefix,
         text: &[u32],
     ) -> Result<Vec<f32>, ModelError> {
-        let past = self.place(prefix, text.len());
-        self.append(reader, past, text)
+        let mut past = self.place(&prefix.pieces, text.len());
+        let parts = text.len().div_ceil(LONGEST_PART).max(1);
+        let mut logits = Vec::new();
+        for tokens in text.chunks(text.len().div_ceil(parts).max(1)) {
+            logits = self.append(reader, past, tokens)?;
+            past += tokens.len();
+        }
+        Ok(logits)
     }
 
     /// The natural logarithm of the probability of `text` after a prompt.
@@ -117,7 +119,7 @@ impl Desk {
         let Some((&first, rest)) = text.split_first() else {
             return Ok(0.0);
         };
-        let mut past = self.place(prefix, text.len());
+        let mut past = self.place(&prefix.pieces, text.len());
         let mut sum = log_softmax(&prefix.logits, first);
         let mut targets = rest.iter();
         for tokens in text[..rest.len()].chunks(PIECE) {
@@ -133,35 +135,55 @@ impl Desk {
         Ok(sum)
     }
 
-    /// Lays out a prompt's keys and values, with room for `more` tokens.
-    fn place(&mut self, prefix: &Prefix, more: usize) -> usize {
-        let past = prefix.tokens.len();
-        self.reserve(past + more);
-        self.cache.copy_row(0, &prefix.cache, 0, past);
-        past
+    /// Lays out the keys and values of `pieces`, with room for `more` tokens after them. What the
+    /// row holds of them already stays: the texts after a prompt are scored one after the other.
+    /// Returns how many tokens the pieces have.
+    fn place(&mut self, pieces: &[Rc<Piece>], more: usize) -> usize {
+        let count = |pieces: &[Rc<Piece>]| pieces.iter().map(|piece| piece.tokens.len()).sum();
+        let total: usize = count(pieces);
+        if total + more > self.cache.capacity() {
+            self.cache = Cache::new(self.shape, 1, rounded_up(total + more));
+            self.placed.clear();
+        }
+        let pairs = self.placed.iter().zip(pieces);
+        let same = pairs.take_while(|(one, other)| Rc::ptr_eq(one, other)).count();
+        self.placed.truncate(same);
+        let mut token: usize = count(&self.placed);
+        for piece in &pieces[same..] {
+            let to = Spot { row: 0, token };
+            let tokens = piece.tokens.len();
+            self.cache.copy(to, &piece.cache, Spot::default(), tokens);
+            self.placed.push(Rc::clone(piece));
+            token += tokens;
+        }
+        total
     }
 
+    /// A piece of the row, `past` tokens from its beginning.
+    fn cut(&self, past: usize, tokens: &[u32]) -> Piece {
+        let mut cache = Cache::new(self.shape, 1, tokens.len());
+        let from = Spot {
+            row: 0,
+            token: past,
+        };
+        cache.copy(Spot::default(), &self.cache, from, tokens.len());
+        Piece {
+            tokens: tokens.into(),
+            cache,
+        }
+    }
+
+    /// The next-token logits after `tokens`, which follow `past` tokens of the row.
     fn append(
         &mut self,
         reader: &mut Reader<'_>,
-        mut past: usize,
+        past: usize,
         tokens: &[u32],
     ) -> Result<Vec<f32>, ModelError> {
-        let mut last = Vec::new();
-        for tokens in tokens.chunks(PIECE) {
-            let feed = Feed { past, tokens };
-            last = reader.piece(&mut self.cache, feed, Wanted::Last, |logits| {
-                logits.flatten().copied().collect()
-            })?;
-            past += tokens.len();
-        }
-        Ok(last)
-    }
-
-    fn reserve(&mut self, tokens: usize) {
-        if tokens > self.cache.capacity() {
-            self.cache = Cache::new(self.shape, 1, rounded_up(tokens));
-        }
+        let feed = Feed { past, tokens };
+        reader.piece(&mut self.cache, feed, Wanted::Last, |logits| {
+            logits.flatten().copied().collect()
+        })
     }
 }
 

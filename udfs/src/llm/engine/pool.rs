@@ -92,7 +92,7 @@ impl Pool {
     fn prompt_of(&self, row: &Row) -> Option<usize> {
         let places = self.cache.extent().places;
         self.prompts.iter().position(|prompt| {
-            Rc::ptr_eq(&prompt.prefix, row.prefix()) && prompt.rows.len() < places
+            prompt.prefix.is(row.prefix()) && prompt.rows.len() < places
         })
     }
 
@@ -117,7 +117,8 @@ impl Pool {
     fn add_prompt(&mut self, row: &Row) -> usize {
         self.reserve(row.need());
         let prefix = Rc::clone(row.prefix());
-        self.cache.add_prompt(&prefix.cache, prefix.tokens.len());
+        self.cache
+            .add_prompt(prefix.pieces.iter().map(|piece| &piece.cache));
         let rows = Vec::with_capacity(self.cache.extent().places);
         self.prompts.push(Prompt { prefix, rows });
         self.prompts.len() - 1
@@ -167,7 +168,7 @@ impl Pool {
                 rows.map(move |(place, row)| Draw {
                     place: index * places + place,
                     written: row.read(),
-                    token: row.last(),
+                    token: row.next(),
                 })
             })
             .collect()

@@ -31,10 +31,14 @@ pub struct Plan {
 pub struct Row {
     plan: Rc<Plan>,
     draw: usize,
-    /// What it has written.
+    /// What it has written but for the end of the turn, and what was put after it.
     tokens: Vec<u32>,
+    /// Tokens of it that the model has read.
+    read: usize,
+    /// Tokens drawn.
+    drawn: usize,
     stage: Stage,
-    /// What its letter was drawn from.
+    /// What its letter was drawn from, or would have been.
     letter_probs: Option<Vec<f64>>,
 }
 
@@ -47,6 +51,9 @@ enum Stage {
     Letter,
     /// Nothing: what stands where the letter belongs is written.
     Done(Option<char>),
+    /// Nothing: it broke off after so many tokens, and the model still reads the opening that
+    /// was put after them, for the letter that it would have drawn.
+    BrokenOff(Finish, usize),
 }
 
 impl Row {
@@ -56,6 +63,8 @@ impl Row {
             plan: Rc::clone(plan),
             draw,
             tokens: Vec::new(),
+            read: 0,
+            drawn: 0,
             stage: Stage::Text,
             letter_probs: None,
         }
@@ -75,19 +84,19 @@ impl Row {
     pub fn need(&self) -> Need {
         Need {
             draws: self.plan.draws,
-            prompt: self.plan.prefix.tokens.len(),
+            prompt: self.plan.prefix.tokens(),
             limit: self.plan.limit,
         }
     }
 
-    /// The last token written: what the model is to read next.
-    pub fn last(&self) -> u32 {
-        self.tokens.last().copied().unwrap_or_default()
+    /// What the model is to read next.
+    pub fn next(&self) -> u32 {
+        self.tokens.get(self.read).copied().unwrap_or_default()
     }
 
-    /// Tokens of it that the model has read: all but the last written.
+    /// Tokens of it that the model has read.
     pub fn read(&self) -> usize {
-        self.tokens.len().saturating_sub(1)
+        self.read
     }
 
     /// Draws the first token, from the prompt's logits; says whether that was the
@@ -101,10 +110,11 @@ impl Row {
         lexicon: &Lexicon,
     ) -> Result<Option<Finish>, ModelError> {
         let plan = Rc::clone(&self.plan);
-        self.advance(&plan.prefix.logits, sampler, lexicon)
+        self.write(&plan.prefix.logits, sampler, lexicon)
     }
 
-    /// Draws the next token from its logits; says whether that was the end.
+    /// Takes the logits after [`Self::next`], which the model has read, and draws from them
+    /// unless there is more to read; says whether that was the end.
     ///
     /// # Errors
     /// When the logits are no numbers.
@@ -114,11 +124,28 @@ impl Row {
         sampler: &mut Sampler,
         lexicon: &Lexicon,
     ) -> Result<Option<Finish>, ModelError> {
+        self.read += 1;
+        if self.read < self.tokens.len() {
+            return Ok(None);
+        }
+        if let Stage::BrokenOff(finish, _) = self.stage {
+            self.letter_probs = Some(lexicon.letters.distribution(logits));
+            return Ok(Some(finish));
+        }
+        self.write(logits, sampler, lexicon)
+    }
+
+    fn write(
+        &mut self,
+        logits: &[f32],
+        sampler: &mut Sampler,
+        lexicon: &Lexicon,
+    ) -> Result<Option<Finish>, ModelError> {
         let key = Key {
             seed: self.plan.sampling.seed,
             prompt: self.plan.prompt_hash,
             draw: self.draw as u64,
-            position: self.tokens.len() as u64,
+            position: self.drawn as u64,
         };
         let token = sampler.draw(logits, &self.plan.sampling, key);
         let token = token.ok_or_else(|| {
@@ -134,24 +161,42 @@ impl Row {
     }
 
     fn accept(&mut self, token: u32, lexicon: &Lexicon) -> Result<Option<Finish>, ModelError> {
-        self.tokens.push(token);
-        match self.stage {
-            Stage::Letter => self.stage = Stage::Done(lexicon.letters.letter(token)),
-            _ if lexicon.eos.contains(&token) => return Ok(Some(Finish::EndOfTurn)),
-            _ => self.stage = self.after_text(lexicon)?,
+        self.drawn += 1;
+        if self.stage != Stage::Letter && lexicon.eos.contains(&token) {
+            return self.break_off(Finish::EndOfTurn, lexicon);
         }
-        Ok(match self.stage {
-            Stage::Done(_) => Some(Finish::Behavior),
-            _ if self.tokens.len() >= self.plan.limit => Some(Finish::Length),
-            _ => None,
-        })
+        self.tokens.push(token);
+        self.stage = match self.stage {
+            Stage::Letter => Stage::Done(lexicon.letters.letter(token)),
+            _ => self.after_text(lexicon)?,
+        };
+        match self.stage {
+            Stage::Done(_) => Ok(Some(Finish::Behavior)),
+            _ if self.drawn >= self.plan.limit => self.break_off(Finish::Length, lexicon),
+            _ => Ok(None),
+        }
+    }
+
+    /// Ends the text without a letter. The model is still to read the opening, if it is not
+    /// written: it costs a few tokens, and otherwise the whole text would have to be read again.
+    fn break_off(
+        &mut self,
+        finish: Finish,
+        lexicon: &Lexicon,
+    ) -> Result<Option<Finish>, ModelError> {
+        let written = self.tokens.len();
+        if self.stage != Stage::Letter {
+            let line_begins = self.tail(1, lexicon)?.ends_with('\n') || written == 0;
+            self.tokens.extend(lexicon.opening(line_begins));
+        }
+        self.stage = Stage::BrokenOff(finish, written);
+        Ok(None)
     }
 
     /// Looks for the opening where the last token can have completed it.
     fn after_text(&self, lexicon: &Lexicon) -> Result<Stage, ModelError> {
         // Every token of the opening has at least one of its bytes.
-        let start = self.tokens.len().saturating_sub(OPENING.len());
-        let tail = lexicon.tokens.decode(&self.tokens[start..])?;
+        let tail = self.tail(OPENING.len(), lexicon)?;
         Ok(match tail.split_once(OPENING) {
             None => Stage::Text,
             Some((_, "")) => Stage::Letter,
@@ -162,21 +207,29 @@ impl Row {
         })
     }
 
+    /// The text of the last `tokens` tokens.
+    fn tail(&self, tokens: usize, lexicon: &Lexicon) -> Result<String, ModelError> {
+        let start = self.tokens.len().saturating_sub(tokens);
+        lexicon.tokens.decode(&self.tokens[start..])
+    }
+
     /// The decision, once it has ended.
     pub fn finish(self, finish: Finish, lexicon: &Lexicon) -> Result<Decision, ModelError> {
-        let written = lexicon.tokens.decode(&self.tokens)?;
+        let (letter, own) = match self.stage {
+            Stage::Done(letter) => (letter, self.tokens.len()),
+            Stage::BrokenOff(_, written) => (None, written),
+            Stage::Text | Stage::Letter => (None, self.tokens.len()),
+        };
+        let written = lexicon.tokens.decode(&self.tokens[..own])?;
         let text = written
             .split_once(OPENING)
             .map_or(written.as_str(), |(text, _)| text);
         Ok(Decision {
             draw: self.draw,
             text: text.trim().to_owned(),
-            letter: match self.stage {
-                Stage::Done(letter) => letter,
-                _ => None,
-            },
+            letter,
             letter_probs: self.letter_probs,
-            tokens: self.tokens.len(),
+            tokens: self.drawn,
             finish,
         })
     }
@@ -186,29 +239,17 @@ impl Row {
 mod tests {
     use super::*;
     use crate::llm::demo;
-    use crate::llm::engine::cache::Cache;
-    use crate::llm::folder::CacheShape;
-    use crate::llm::letters::Letters;
 
     fn lexicon() -> Lexicon {
         let tokens = demo::tokens();
-        Lexicon {
-            letters: Letters::find(&tokens).unwrap(),
-            eos: tokens.control("<|im_end|>").unwrap(),
-            tokens,
-        }
+        let eos = tokens.control("<|im_end|>").unwrap();
+        Lexicon::new(tokens, eos).unwrap()
     }
 
     fn row(limit: usize) -> Row {
-        let shape = CacheShape {
-            layers: 0,
-            heads: 0,
-            width: 0,
-        };
         let prefix = Prefix {
-            tokens: vec![1],
-            cache: Cache::new(shape, 1, 1),
-            logits: Vec::new(),
+            pieces: Vec::new(),
+            logits: Rc::new([]),
         };
         let plan = Plan {
             job: 0,
@@ -221,21 +262,36 @@ mod tests {
         Row::new(&Rc::new(plan), 3)
     }
 
-    /// Writes `parts`, each tokenised alone, until the row ends.
-    fn write(limit: usize, parts: &[&str]) -> (Option<Decision>, usize) {
+    /// Writes `parts`, each tokenised alone, until the row ends. Gives the decision, what the
+    /// model read after it broke off, and how many tokens were not needed.
+    fn write(limit: usize, parts: &[&str]) -> (Option<Decision>, String, usize) {
         let lexicon = lexicon();
+        let mut sampler = Sampler::default();
         let mut row = row(limit);
         let encode = |part: &&str| lexicon.tokens.control(part).unwrap();
-        let tokens: Vec<u32> = parts.iter().flat_map(encode).collect();
-        for (used, &token) in tokens.iter().enumerate() {
-            if let Some(finish) = row.accept(token, &lexicon).unwrap() {
-                return (
-                    Some(row.finish(finish, &lexicon).unwrap()),
-                    tokens.len() - used - 1,
-                );
+        let mut tokens = parts.iter().flat_map(encode).collect::<Vec<_>>().into_iter();
+        let mut read = Vec::new();
+        loop {
+            let broken_off = matches!(row.stage, Stage::BrokenOff(..));
+            let wanted = if broken_off { Some(0) } else { tokens.next() };
+            let Some(wanted) = wanted else {
+                return (None, String::new(), 0);
+            };
+            let mut logits = vec![-200.0; 1000];
+            logits[wanted as usize] = 0.0;
+            if broken_off {
+                read.push(row.next());
+            }
+            let ended = match row.drawn {
+                0 => row.write(&logits, &mut sampler, &lexicon).unwrap(),
+                _ => row.advance(&logits, &mut sampler, &lexicon).unwrap(),
+            };
+            if let Some(finish) = ended {
+                let decision = row.finish(finish, &lexicon).unwrap();
+                let read = lexicon.tokens.decode(&read).unwrap();
+                return (Some(decision), read, tokens.len());
             }
         }
-        (None, 0)
     }
 
     #[test]
@@ -246,7 +302,7 @@ mod tests {
             &["B", "e", "h", "a", "v", "i", "o", "r", ":", " ", "["],
         ] {
             let parts = [&["Thought:\nWarm.\n"], opening, &["C", "] and more"]].concat();
-            let (decision, left) = write(200, &parts);
+            let (decision, _, left) = write(200, &parts);
             let decision = decision.unwrap();
             assert_eq!(decision.text, "Thought:\nWarm.");
             assert_eq!(decision.letter, Some('C'));
@@ -258,23 +314,45 @@ mod tests {
 
     #[test]
     fn what_is_not_a_letter_is_no_letter() {
-        let (decision, _) = write(200, &["Warm. Behavior: [", "?"]);
+        let (decision, ..) = write(200, &["Warm. Behavior: [", "?"]);
         let decision = decision.unwrap();
         assert_eq!((decision.letter, decision.finish), (None, Finish::Behavior));
     }
 
     #[test]
     fn other_ends_keep_the_text() {
-        let (decision, _) = write(200, &["Warm, and", "<|im_end|>"]);
+        let (decision, read, _) = write(200, &["Warm, and", "<|im_end|>"]);
         let decision = decision.unwrap();
         assert_eq!(decision.text, "Warm, and");
         assert_eq!(
             (decision.letter, decision.finish),
             (None, Finish::EndOfTurn)
         );
-        let (decision, _) = write(2, &["B", "e", "h"]);
+        assert!(read.ends_with(&format!("\n{OPENING}")), "{read}");
+        let (decision, ..) = write(2, &["B", "e", "h"]);
         let decision = decision.unwrap();
         assert_eq!((decision.tokens, decision.finish), (2, Finish::Length));
         assert_eq!(decision.text, "Be");
+    }
+
+    #[test]
+    fn the_letter_is_weighed_after_other_ends_too() {
+        for (limit, parts, read_after) in [
+            (200, &["Warm.\n", "<|im_end|>"][..], OPENING),
+            (200, &["<|im_end|>"], OPENING),
+            (2, &["Be"], "\nBehavior: ["),
+        ] {
+            let (decision, read, _) = write(limit, parts);
+            assert!(read.ends_with(read_after), "{read:?} after {parts:?}");
+            let probs = decision.unwrap().letter_probs.unwrap();
+            assert!((probs.iter().sum::<f64>() - 1.0).abs() < 1e-9);
+        }
+        // The opening is there: what is read after it is the model's own.
+        let opening = lexicon().tokens.control(OPENING).unwrap().len();
+        let (decision, ..) = write(opening, &[OPENING, "C"]);
+        let decision = decision.unwrap();
+        assert_eq!((decision.tokens, decision.letter), (opening, None));
+        assert_eq!((decision.text.as_str(), decision.finish), ("", Finish::Length));
+        assert!(decision.letter_probs.is_some());
     }
 }

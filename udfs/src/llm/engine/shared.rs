@@ -1,6 +1,6 @@
 //! Keys and values of prompts, each with those of the draws that follow it.
 
-use super::cache::Cache;
+use super::cache::{Cache, Spot};
 use crate::llm::folder::CacheShape;
 
 /// How much a [`SharedCache`] has room for.
@@ -83,21 +83,29 @@ impl SharedCache {
         &self.lengths
     }
 
-    /// Adds a prompt: the first `tokens` tokens of the only row of `cache`.
-    pub fn add_prompt(&mut self, cache: &Cache, tokens: usize) {
+    /// Adds a prompt, whose tokens fill the only rows of `pieces`.
+    pub fn add_prompt<'a>(&mut self, pieces: impl IntoIterator<Item = &'a Cache>) {
+        let mut tokens = 0;
+        for piece in pieces {
+            self.add_piece(tokens, piece);
+            tokens += piece.capacity();
+        }
+        self.lengths.push(tokens);
+    }
+
+    fn add_piece(&mut self, past: usize, piece: &Cache) {
         let (width, read) = (self.shape.width, self.extent.read);
         let first = self.lengths.len() * self.shape.heads * width * read;
         for (layer, tensor) in self.prompts.iter_mut().enumerate() {
             let heads = tensor[first..].chunks_exact_mut(width * read);
             for (head, to) in heads.take(self.shape.heads).enumerate() {
-                let from = cache.head(layer, 0, head, tokens);
+                let from = piece.head(layer, 0, head);
                 match layer % 2 {
-                    0 => transpose(from, width, to, read),
-                    _ => to[..from.len()].copy_from_slice(from),
+                    0 => transpose(from, width, &mut to[past..], read),
+                    _ => to[past * width..][..from.len()].copy_from_slice(from),
                 }
             }
         }
-        self.lengths.push(tokens);
     }
 
     /// Removes a prompt and its draws; the last prompt takes its index.
@@ -125,14 +133,19 @@ impl SharedCache {
 
     /// Makes the newest token of the draw at `place` the token `at` of what it has written.
     pub fn keep(&mut self, place: usize, at: usize) {
-        self.draws.copy_token(place, at, &self.newest, place);
+        let to = Spot {
+            row: place,
+            token: at,
+        };
+        self.draws.copy(to, &self.newest, Spot::start(place), 1);
     }
 
     /// Gives each draw room for `written` tokens.
     pub fn lengthen(&mut self, written: usize) {
         let mut draws = Cache::new(self.shape, self.extent.all_places(), written);
         for row in 0..self.lengths.len() * self.extent.places {
-            draws.copy_row(row, &self.draws, row, self.extent.written);
+            let spot = Spot::start(row);
+            draws.copy(spot, &self.draws, spot, self.extent.written);
         }
         self.draws = draws;
         self.extent.written = written;
@@ -158,8 +171,8 @@ impl SharedCache {
             for place in 0..self.extent.places {
                 let to = prompt * extent.places + place;
                 let from = prompt * self.extent.places + place;
-                wide.draws
-                    .copy_row(to, &self.draws, from, self.extent.written);
+                let (to, from) = (Spot::start(to), Spot::start(from));
+                wide.draws.copy(to, &self.draws, from, self.extent.written);
             }
         }
         wide.lengths.extend_from_slice(&self.lengths);
@@ -244,8 +257,8 @@ mod tests {
 
     fn filled() -> SharedCache {
         let mut cache = SharedCache::new(SHAPE, EXTENT);
-        cache.add_prompt(&prompt(0, 3), 3);
-        cache.add_prompt(&prompt(100, 2), 2);
+        cache.add_prompt([&prompt(0, 3)]);
+        cache.add_prompt([&prompt(100, 2)]);
         for (_, newest) in cache.parts().newest {
             for (place, numbers) in newest.chunks_exact_mut(4).enumerate() {
                 numbers.fill(1000.0 + place as f32);
@@ -264,6 +277,17 @@ mod tests {
         let numbers: Vec<f32> = (100..108).map(|number| number as f32).collect();
         assert_eq!((key, value), (numbers.clone(), numbers));
         assert_eq!(draws, [1002.0, 1003.0]);
+    }
+
+    #[test]
+    fn pieces_of_a_prompt_follow_each_other() {
+        let mut cache = SharedCache::new(SHAPE, EXTENT);
+        let pieces = [prompt(0, 2), prompt(100, 1)];
+        cache.add_prompt(&pieces);
+        let (key, value, _) = seen(&mut cache, 0);
+        let expected = [0., 1., 2., 3., 100., 101., 4., 5., 6., 7., 102., 103.];
+        assert_eq!((key.as_slice(), value.as_slice()), (&expected[..], &expected[..]));
+        assert_eq!(cache.lengths(), [3]);
     }
 
     #[test]

@@ -219,7 +219,7 @@ mod tests {
         };
         let mut cache = SharedCache::new(shape, extent);
         for tokens in [3, 1] {
-            cache.add_prompt(&Cache::new(shape, 1, tokens), tokens);
+            cache.add_prompt([&Cache::new(shape, 1, tokens)]);
         }
         cache
     }
