@@ -34,6 +34,8 @@ pub struct Entry {
     pub seconds: f64,
     /// Fingerprints of the models it asked, by name.
     pub models: Vec<(String, String)>,
+    /// How their weights are stored and where they ran, by name: `int8 on cpu`.
+    pub weights: Vec<(String, String)>,
 }
 
 /// Adds `entry` to the ledger.
@@ -58,11 +60,13 @@ fn row(session: &Session, entry: &Entry) -> Result<RecordBatch> {
         .into_iter()
         .map(|(name, value)| (name.to_owned(), json!(value)))
         .collect();
-    let models: serde_json::Map<_, _> = entry
-        .models
-        .iter()
-        .map(|(name, fingerprint)| (name.clone(), json!(fingerprint)))
-        .collect();
+    let by_name = |pairs: &[(String, String)]| {
+        let pairs = pairs.iter();
+        let pairs: serde_json::Map<_, _> = pairs
+            .map(|(name, value)| (name.clone(), json!(value)))
+            .collect();
+        serde_json::Value::Object(pairs).to_string()
+    };
     let text = |name: &str| Field::new(name, DataType::Utf8, false);
     let ended_at = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
     let schema = Schema::new(vec![
@@ -76,6 +80,7 @@ fn row(session: &Session, entry: &Entry) -> Result<RecordBatch> {
         Field::new("seconds", DataType::Float64, false),
         text("parameters"),
         text("models"),
+        text("weights"),
         text("software"),
     ]);
     let one = |value: String| Arc::new(StringArray::from(vec![value]));
@@ -95,7 +100,8 @@ fn row(session: &Session, entry: &Entry) -> Result<RecordBatch> {
             count(entry.tokens),
             Arc::new(Float64Array::from(vec![entry.seconds])),
             one(serde_json::Value::Object(parameters).to_string()),
-            one(serde_json::Value::Object(models).to_string()),
+            one(by_name(&entry.models)),
+            one(by_name(&entry.weights)),
             one(format!("usermirror {}", env!("CARGO_PKG_VERSION"))),
         ],
     );

@@ -2,7 +2,7 @@
 //! line per finished step on standard error.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -126,9 +126,47 @@ fn say(line: &str) {
 pub struct ModelWatch {
     /// Whether models are only asked for an estimate, which is nobody's progress.
     estimating: bool,
-    rows: AtomicU64,
     usage: Mutex<BTreeMap<String, Usage>>,
-    shown: Mutex<Option<(ProgressBar, Instant)>>,
+    shown: Mutex<Option<Shown>>,
+}
+
+/// What models did for the step that is running.
+struct Shown {
+    spinner: ProgressBar,
+    since: Instant,
+    rows: u64,
+    usage: Usage,
+}
+
+impl Shown {
+    /// Adds a row and tells of all so far: how many, how fast, how many draws were written
+    /// together and how much of the prompts was cached.
+    fn add(&mut self, step: &ModelStep<'_>) {
+        self.rows += 1;
+        self.usage += step.usage;
+        let (usage, seconds) = (&self.usage, self.since.elapsed().as_secs_f64().max(1e-3));
+        let mut message = format!(
+            "{} by {}: {} rows, {:.1} rows/s, {:.0} tokens/s",
+            step.function,
+            step.model,
+            HumanCount(self.rows),
+            self.rows as f64 / seconds,
+            usage.computed_tokens() as f64 / seconds,
+        );
+        if usage.prompt_tokens > 0 {
+            let share = 100 * usage.cached_tokens / usage.prompt_tokens;
+            message += &format!(", {share} % cached");
+        }
+        if usage.generated_tokens > 0 {
+            let written = usage.generated_tokens as u64;
+            message += &format!(", {} tokens written", HumanCount(written));
+        }
+        if usage.draw_steps > 0 {
+            let together = usage.draws_in_steps as f64 / usage.draw_steps as f64;
+            message += &format!(", {together:.0} at a time");
+        }
+        self.spinner.set_message(message);
+    }
 }
 
 impl ModelWatch {
@@ -142,9 +180,13 @@ impl ModelWatch {
 
     /// Shows beside `spinner` from now on.
     pub fn show(&self, spinner: ProgressBar) {
-        self.rows.store(0, Ordering::Relaxed);
         let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
-        *shown = Some((spinner, Instant::now()));
+        *shown = Some(Shown {
+            spinner,
+            since: Instant::now(),
+            rows: 0,
+            usage: Usage::default(),
+        });
     }
 
     /// What each model used since the session began.
@@ -156,28 +198,51 @@ impl ModelWatch {
 
 impl Progress for ModelWatch {
     fn advance(&self, step: &ModelStep<'_>) {
-        let rows = 1 + self.rows.fetch_add(1, Ordering::Relaxed);
         if !self.estimating {
             tracing::debug!(model = step.model, function = step.function, "answered");
         }
-        let tokens = {
+        {
             let mut usage = self.usage.lock().unwrap_or_else(PoisonError::into_inner);
-            let total = usage.entry(step.model.to_owned()).or_default();
-            total.prompt_tokens += step.usage.prompt_tokens;
-            total.cached_tokens += step.usage.cached_tokens;
-            total.generated_tokens += step.usage.generated_tokens;
-            total.generated_tokens as u64
-        };
-        let shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((spinner, since)) = shown.as_ref() {
-            let rate = rows as f64 / since.elapsed().as_secs_f64().max(1e-3);
-            spinner.set_message(format!(
-                "{} by {}: {} rows, {rate:.1} rows/s, {} tokens written",
-                step.function,
-                step.model,
-                HumanCount(rows),
-                HumanCount(tokens),
-            ));
+            *usage.entry(step.model.to_owned()).or_default() += step.usage;
         }
+        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(shown) = shown.as_mut() {
+            shown.add(step);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_watched_step_tells_how_fast_it_is() {
+        let watch = ModelWatch::default();
+        let spinner = ProgressBar::hidden();
+        watch.show(spinner.clone());
+        for _ in 0..2 {
+            watch.advance(&ModelStep {
+                model: "weak",
+                function: "decide",
+                usage: Usage {
+                    prompt_tokens: 100,
+                    cached_tokens: 75,
+                    generated_tokens: 600,
+                    draw_steps: 600,
+                    draws_in_steps: 6000,
+                    ..Usage::default()
+                },
+                failed: false,
+            });
+        }
+        let message = spinner.message();
+        for part in [
+            "decide by weak: 2 rows, ",
+            " tokens/s, 75 % cached, 1,200 tokens written, 10 at a time",
+        ] {
+            assert!(message.contains(part), "{message}");
+        }
+        assert_eq!(watch.usage()["weak"].prompt_tokens, 200);
     }
 }

@@ -1,6 +1,7 @@
 -- The runs that last worked on these tables, step by step (in `source`): when, with which
--- software, seed and models. Rows of an earlier run stay as long as nothing that they were
--- computed from changes; `commits()` tells of every commit.
+-- software, seed and models, and with how the models' weights were stored and where they ran.
+-- Rows of an earlier run stay as long as nothing that they were computed from changes;
+-- `commits()` tells of every commit.
 --
 -- inputs: public.scenarios, public.runs
 WITH latest AS (
@@ -16,11 +17,12 @@ told AS (
     SELECT
         step,
         ended_at,
-        unnest(['run', 'ended_at', 'software', 'seed', 'models']) AS name,
+        unnest(['run', 'ended_at', 'software', 'seed', 'models', 'weights']) AS name,
         unnest([
-            run, CAST(ended_at AS TEXT), software, json_as_text(parameters, 'seed'), nullif(models, '{}')
+            run, CAST(ended_at AS TEXT), software, json_as_text(parameters, 'seed'), nullif(models, '{}'),
+            nullif(weights, '{}')
         ]) AS value,
-        unnest(generate_series(1, 5)) AS place
+        unnest(generate_series(1, 6)) AS place
     FROM latest
 )
 SELECT

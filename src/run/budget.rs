@@ -128,6 +128,7 @@ mod tests {
             prompt_tokens: 400,
             cached_tokens: 0,
             generated_tokens: 500,
+            ..Usage::default()
         };
         let price = Price {
             prompt: 1000.0,

@@ -63,6 +63,20 @@ pub fn models(session: &Session, step: &Declared) -> Result<Vec<(String, String)
     found.collect()
 }
 
+/// How the weights of a step's models are stored and where they run, by name. No result is
+/// done again for the device.
+///
+/// # Errors
+/// Fails when one is not open.
+pub fn weights(session: &Session, step: &Declared) -> Result<Vec<(String, String)>> {
+    let found = step.models.iter().map(|name| {
+        let model = session.models.get(name)?;
+        let info = model.info();
+        Ok((name.clone(), format!("{} on {}", info.precision, info.device)))
+    });
+    found.collect()
+}
+
 /// Hex SHA-256 of `parts` and where they end.
 pub fn hash<T: AsRef<str>>(parts: &[T]) -> String {
     let mut digest = Sha256::new();

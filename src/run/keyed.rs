@@ -78,6 +78,7 @@ pub async fn fill(session: &Session, step: &Declared, options: &Options) -> Resu
             tokens: total.prompt_tokens + total.generated_tokens,
             seconds: started.elapsed().as_secs_f64(),
             models: identity::models(session, step)?,
+            weights: identity::weights(session, step)?,
         };
         ledger::record(session, &entry).await?;
     }

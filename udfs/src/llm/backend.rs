@@ -1,6 +1,8 @@
 //! What a model can be asked, whatever runs it.
 
 use std::fmt::Debug;
+use std::ops::AddAssign;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -119,6 +121,30 @@ pub struct Usage {
     pub cached_tokens: usize,
     /// Tokens sampled.
     pub generated_tokens: usize,
+    /// How long it waited before the model began on it, where that is known.
+    pub queued: Duration,
+    /// Steps of the model in which its draws were written, one token each.
+    pub draw_steps: usize,
+    /// Draws that were written in those steps, those of other requests included.
+    pub draws_in_steps: usize,
+}
+
+impl Usage {
+    /// Tokens that the model had to compute.
+    pub fn computed_tokens(&self) -> usize {
+        self.prompt_tokens.saturating_sub(self.cached_tokens) + self.generated_tokens
+    }
+}
+
+impl AddAssign for Usage {
+    fn add_assign(&mut self, other: Self) {
+        self.prompt_tokens += other.prompt_tokens;
+        self.cached_tokens += other.cached_tokens;
+        self.generated_tokens += other.generated_tokens;
+        self.queued += other.queued;
+        self.draw_steps += other.draw_steps;
+        self.draws_in_steps += other.draws_in_steps;
+    }
 }
 
 /// A reply and its cost.

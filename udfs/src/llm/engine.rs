@@ -36,6 +36,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Sender, channel};
+use std::time::Instant;
 
 use async_trait::async_trait;
 use tokio::sync::oneshot;
@@ -50,7 +51,7 @@ use super::letters::{Letters, OPENING, opened};
 use super::load::LoadError;
 use super::runtime::Runtime;
 use super::tokens::Tokens;
-use worker::{Answer, Decide, Request, Score, Worker};
+use worker::{Answer, Decide, Request, Score, Weight, Worker};
 
 /// How a model is run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -270,6 +271,7 @@ impl Backend for Engine {
                 draws,
                 sampling,
                 limit,
+                asked: Instant::now(),
                 answer,
             })
         })
@@ -287,11 +289,11 @@ impl Backend for Engine {
         let text = self.opened(text)?;
         self.check_fits(prompt.len() + text.len())?;
         self.ask(|answer| {
-            Request::Score(Score::Choose {
+            Request::Score(Score {
                 prompt,
                 text,
-                letters,
-                answer,
+                asked: Instant::now(),
+                wanted: Weight::Letters { letters, answer },
             })
         })
         .await
@@ -312,10 +314,11 @@ impl Backend for Engine {
         }
         self.check_fits(prompt.len() + text.len())?;
         self.ask(|answer| {
-            Request::Score(Score::Perplexity {
+            Request::Score(Score {
                 prompt,
                 text,
-                answer,
+                asked: Instant::now(),
+                wanted: Weight::Perplexity { answer },
             })
         })
         .await

@@ -67,6 +67,8 @@ pub struct Feed<'a> {
 /// For which of the appended tokens the next-token logits are wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wanted {
+    /// None: the tokens are read for what is to follow.
+    Nothing,
     /// The last of each row.
     Last,
     /// All of the only row.

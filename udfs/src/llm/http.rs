@@ -29,7 +29,7 @@ use async_trait::async_trait;
 use serde_json::json;
 
 use super::backend::{
-    Backend, Choice, Decision, Message, ModelError, ModelInfo, Reply, Sampling, Usage,
+    Backend, Choice, Decision, Message, ModelError, ModelInfo, Reply, Sampling,
 };
 use super::letters::{first_letters, opened};
 use super::load::LoadError;
@@ -154,14 +154,5 @@ impl Backend for HttpModel {
              ask the perplexity of a model folder",
             self.options().model
         )))
-    }
-}
-
-/// The sum of two costs.
-fn plus(one: Usage, other: Usage) -> Usage {
-    Usage {
-        prompt_tokens: one.prompt_tokens + other.prompt_tokens,
-        cached_tokens: one.cached_tokens + other.cached_tokens,
-        generated_tokens: one.generated_tokens + other.generated_tokens,
     }
 }

@@ -79,9 +79,10 @@ impl Desk {
         pieces.truncate((tokens.len() - 1) / PIECE);
         let reused = self.place(&pieces, tokens.len());
         let mut logits = Vec::new();
-        for tokens in tokens[reused..].chunks(PIECE) {
+        let mut rest = tokens[reused..].chunks(PIECE).peekable();
+        while let Some(tokens) = rest.next() {
             let past = pieces.len() * PIECE;
-            logits = self.append(reader, past, tokens)?;
+            logits = self.append(reader, past, tokens, rest.peek().is_none())?;
             let piece = Rc::new(self.cut(past, tokens));
             self.placed.push(Rc::clone(&piece));
             pieces.push(piece);
@@ -102,8 +103,9 @@ impl Desk {
         let mut past = self.place(&prefix.pieces, text.len());
         let parts = text.len().div_ceil(LONGEST_PART).max(1);
         let mut logits = Vec::new();
-        for tokens in text.chunks(text.len().div_ceil(parts).max(1)) {
-            logits = self.append(reader, past, tokens)?;
+        let mut rest = text.chunks(text.len().div_ceil(parts).max(1)).peekable();
+        while let Some(tokens) = rest.next() {
+            logits = self.append(reader, past, tokens, rest.peek().is_none())?;
             past += tokens.len();
         }
         Ok(logits)
@@ -173,15 +175,19 @@ impl Desk {
         }
     }
 
-    /// The next-token logits after `tokens`, which follow `past` tokens of the row.
+    /// Reads `tokens`, which follow `past` tokens of the row. Returns the next-token logits of
+    /// what `is_last`, and of the rest none.
     fn append(
         &mut self,
         reader: &mut Reader<'_>,
         past: usize,
         tokens: &[u32],
+        is_last: bool,
     ) -> Result<Vec<f32>, ModelError> {
         let feed = Feed { past, tokens };
-        reader.piece(&mut self.cache, feed, Wanted::Last, |logits| {
+        // The product with the vocabulary is a twentieth of a small model's work.
+        let wanted = if is_last { Wanted::Last } else { Wanted::Nothing };
+        reader.piece(&mut self.cache, feed, wanted, |logits| {
             logits.flatten().copied().collect()
         })
     }

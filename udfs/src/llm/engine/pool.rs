@@ -147,7 +147,7 @@ impl Pool {
             rows.map(move |(place, row)| (index, place, row))
         });
         for ((prompt, place, row), logits) in rows.zip(logits) {
-            if let Some(finish) = row.advance(logits, &mut self.sampler, lexicon)? {
+            if let Some(finish) = row.advance(logits, draws.len(), &mut self.sampler, lexicon)? {
                 ended.push((prompt, place, finish));
             }
         }

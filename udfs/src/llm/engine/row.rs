@@ -38,6 +38,8 @@ pub struct Row {
     /// Tokens drawn.
     drawn: usize,
     stage: Stage,
+    /// Draws in its steps, itself included.
+    draws_in_steps: usize,
     /// What its letter was drawn from, or would have been.
     letter_probs: Option<Vec<f64>>,
 }
@@ -66,6 +68,7 @@ impl Row {
             read: 0,
             drawn: 0,
             stage: Stage::Text,
+            draws_in_steps: 0,
             letter_probs: None,
         }
     }
@@ -99,6 +102,11 @@ impl Row {
         self.read
     }
 
+    /// Steps of the model in which it was written, and the draws in them, itself included.
+    pub fn steps(&self) -> (usize, usize) {
+        (self.read, self.draws_in_steps)
+    }
+
     /// Draws the first token, from the prompt's logits; says whether that was the
     /// end.
     ///
@@ -113,18 +121,20 @@ impl Row {
         self.write(&plan.prefix.logits, sampler, lexicon)
     }
 
-    /// Takes the logits after [`Self::next`], which the model has read, and draws from them
-    /// unless there is more to read; says whether that was the end.
+    /// Takes the logits after [`Self::next`], which the model has read in a step of `draws`, and
+    /// draws from them unless there is more to read; says whether that was the end.
     ///
     /// # Errors
     /// When the logits are no numbers.
     pub fn advance(
         &mut self,
         logits: &[f32],
+        draws: usize,
         sampler: &mut Sampler,
         lexicon: &Lexicon,
     ) -> Result<Option<Finish>, ModelError> {
         self.read += 1;
+        self.draws_in_steps += draws;
         if self.read < self.tokens.len() {
             return Ok(None);
         }
@@ -284,7 +294,7 @@ mod tests {
             }
             let ended = match row.drawn {
                 0 => row.write(&logits, &mut sampler, &lexicon).unwrap(),
-                _ => row.advance(&logits, &mut sampler, &lexicon).unwrap(),
+                _ => row.advance(&logits, 1, &mut sampler, &lexicon).unwrap(),
             };
             if let Some(finish) = ended {
                 let decision = row.finish(finish, &lexicon).unwrap();

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::sync::mpsc::Receiver;
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
@@ -30,26 +31,31 @@ pub enum Request {
     Score(Score),
 }
 
-/// What needs no slot.
+/// Weigh a text, which needs no slot.
 #[derive(Debug)]
-pub enum Score {
-    /// The distribution over `letters` after a prompt and a text.
-    Choose {
-        /// Tokens of the messages.
-        prompt: Vec<u32>,
-        /// Tokens after them, up to the letter.
-        text: Vec<u32>,
+pub struct Score {
+    /// Tokens before the text, at least one.
+    pub prompt: Vec<u32>,
+    /// Tokens of the text, at least one.
+    pub text: Vec<u32>,
+    /// When it was asked.
+    pub asked: Instant,
+    /// What is wanted of the text.
+    pub wanted: Weight,
+}
+
+/// What a text is weighed for.
+#[derive(Debug)]
+pub enum Weight {
+    /// The distribution over letters that would follow it.
+    Letters {
         /// The letters' tokens.
         letters: Vec<u32>,
         /// Where the probabilities go, in the letters' order.
         answer: Answer<Choice>,
     },
-    /// The perplexity of a text after a prompt.
+    /// Its perplexity.
     Perplexity {
-        /// Tokens before the text, at least one.
-        prompt: Vec<u32>,
-        /// Tokens of the text, at least one.
-        text: Vec<u32>,
         /// Where the perplexity goes.
         answer: Answer<f64>,
     },
@@ -66,6 +72,8 @@ pub struct Decide {
     pub sampling: Sampling,
     /// The most tokens of one decision, within the context.
     pub limit: usize,
+    /// When it was asked.
+    pub asked: Instant,
     /// Where the decisions go.
     pub answer: Answer<Vec<Decision>>,
 }
@@ -165,9 +173,16 @@ impl Worker {
     }
 
     fn begin(&mut self, request: Decide) -> Result<(), ModelError> {
+        let queued = request.asked.elapsed();
         match self.read(&request.prompt) {
             Ok((prefix, cached_tokens)) => {
-                self.writing.begin(request, prefix, cached_tokens);
+                let usage = Usage {
+                    prompt_tokens: request.prompt.len(),
+                    cached_tokens,
+                    queued,
+                    ..Usage::default()
+                };
+                self.writing.begin(request, prefix, usage);
                 Ok(())
             }
             Err(error) => tell(request.answer, Err(error)),
@@ -176,61 +191,53 @@ impl Worker {
 
     /// Answers, if anyone still waits for it.
     fn score(&mut self, request: Score) -> Result<(), ModelError> {
-        match request {
-            Score::Choose {
-                prompt,
-                text,
-                letters,
-                answer,
-            } if !answer.is_closed() => {
-                let found = self.choose(&prompt, &text, &letters);
+        let Score {
+            prompt,
+            text,
+            asked,
+            wanted,
+        } = request;
+        let queued = asked.elapsed();
+        match wanted {
+            Weight::Letters { letters, answer } if !answer.is_closed() => {
+                let found = self.weigh(&prompt, &text, queued, |desk, reader, prefix| {
+                    let logits = desk.after(reader, prefix, &text)?;
+                    let letters = letters.iter().map(|&letter| logits[letter as usize]);
+                    Ok(Choice {
+                        probs: softmax(letters.map(f64::from)),
+                        by: By::Logits,
+                    })
+                });
                 tell(answer, found)
             }
-            Score::Perplexity {
-                prompt,
-                text,
-                answer,
-            } if !answer.is_closed() => {
-                let found = self.perplexity(&prompt, &text);
+            Weight::Perplexity { answer } if !answer.is_closed() => {
+                let found = self.weigh(&prompt, &text, queued, |desk, reader, prefix| {
+                    let sum = desk.log_probability(reader, prefix, &text)?;
+                    Ok((-sum / text.len() as f64).exp())
+                });
                 tell(answer, found)
             }
-            Score::Choose { .. } | Score::Perplexity { .. } => Ok(()),
+            Weight::Letters { .. } | Weight::Perplexity { .. } => Ok(()),
         }
     }
 
-    fn choose(
+    /// Reads the prompt and gives what `weighing` finds of the text.
+    fn weigh<T>(
         &mut self,
         prompt: &[u32],
         text: &[u32],
-        letters: &[u32],
-    ) -> Result<Reply<Choice>, ModelError> {
+        queued: Duration,
+        weighing: impl FnOnce(&mut Desk, &mut Reader<'_>, &Prefix) -> Result<T, ModelError>,
+    ) -> Result<Reply<T>, ModelError> {
         let (prefix, cached_tokens) = self.read(prompt)?;
         let mut reader = Reader::new(&mut self.graph, &mut self.writing);
-        let logits = self.desk.after(&mut reader, &prefix, text)?;
-        let letters = letters.iter().map(|&letter| logits[letter as usize]);
         Ok(Reply {
-            value: Choice {
-                probs: softmax(letters.map(f64::from)),
-                by: By::Logits,
-            },
+            value: weighing(&mut self.desk, &mut reader, &prefix)?,
             usage: Usage {
                 prompt_tokens: prompt.len() + text.len(),
                 cached_tokens,
-                generated_tokens: 0,
-            },
-        })
-    }
-
-    fn perplexity(&mut self, prompt: &[u32], text: &[u32]) -> Result<Reply<f64>, ModelError> {
-        let (prefix, cached_tokens) = self.read(prompt)?;
-        let mut reader = Reader::new(&mut self.graph, &mut self.writing);
-        let sum = self.desk.log_probability(&mut reader, &prefix, text)?;
-        Ok(Reply {
-            value: (-sum / text.len() as f64).exp(),
-            usage: Usage {
-                prompt_tokens: prompt.len() + text.len(),
-                cached_tokens,
-                generated_tokens: 0,
+                queued,
+                ..Usage::default()
             },
         })
     }

@@ -67,8 +67,8 @@ impl Writing {
         self.ready.is_empty() && self.pool.has_room(need)
     }
 
-    /// Makes the draws of `request` ready, whose prompt is `prefix`.
-    pub fn begin(&mut self, request: Decide, prefix: Rc<Prefix>, cached_tokens: usize) {
+    /// Makes the draws of `request` ready, whose prompt is `prefix` and has cost `usage`.
+    pub fn begin(&mut self, request: Decide, prefix: Rc<Prefix>, usage: Usage) {
         let plan = Rc::new(Plan {
             job: self.next_job,
             draws: request.draws,
@@ -83,11 +83,7 @@ impl Writing {
         let job = Job {
             draws: request.draws,
             done: Vec::with_capacity(request.draws),
-            usage: Usage {
-                prompt_tokens: request.prompt.len(),
-                cached_tokens,
-                generated_tokens: 0,
-            },
+            usage,
             answer: request.answer,
         };
         self.jobs.insert(plan.job, job);
@@ -138,11 +134,17 @@ impl Writing {
     /// Takes a written decision; answers when it is its request's last.
     fn end(&mut self, row: Row, finish: Finish) -> Result<(), ModelError> {
         let id = row.job();
+        let (draw_steps, draws_in_steps) = row.steps();
         let decision = row.finish(finish, &self.lexicon)?;
         let Some(job) = self.jobs.get_mut(&id) else {
             return Ok(());
         };
-        job.usage.generated_tokens += decision.tokens;
+        job.usage += Usage {
+            generated_tokens: decision.tokens,
+            draw_steps,
+            draws_in_steps,
+            ..Usage::default()
+        };
         job.done.push(decision);
         if job.done.len() == job.draws
             && let Some(mut job) = self.jobs.remove(&id)

@@ -88,11 +88,13 @@ impl Step {
         self.seqlens_k.push(valid - 1);
         self.query_seqlens.push(count as i32);
         self.total[0] = self.total[0].max(valid);
+        let end = start + count;
         let first = match wanted {
-            Wanted::Last => start + count - 1,
+            Wanted::Nothing => end,
+            Wanted::Last => end - 1,
             Wanted::All => start,
         };
-        let indices = (first..start + count).map(|index| index as i64);
+        let indices = (first..end).map(|index| index as i64);
         self.logits_indices.extend(indices);
     }
 
@@ -201,6 +203,8 @@ mod tests {
         assert_eq!(step.total, [7]);
         assert_eq!(step.query_seqlens, [3, 1]);
         assert_eq!(step.logits_indices, [2, 3]);
+        let step = Step::append(&feeds, Wanted::Nothing);
+        assert_eq!(step.wanted(), 0);
         let step = Step::append(&feeds[..1], Wanted::All);
         assert_eq!(step.logits_indices, [0, 1, 2]);
     }

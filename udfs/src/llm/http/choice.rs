@@ -8,7 +8,7 @@ use super::decision::letter;
 use super::failure::Failure;
 use super::options::Continue;
 use super::wire::{self, Body, Likely};
-use super::{HttpModel, plus};
+use super::HttpModel;
 use crate::llm::backend::{By, Choice, Message, ModelError, Reply, Usage};
 use crate::llm::letters::opened;
 
@@ -84,7 +84,8 @@ impl HttpModel {
                 counts[place] += 1.0;
             }
         }
-        self.reply(&counts, By::Draws, plus(usage, drawn.usage))
+        usage += drawn.usage;
+        self.reply(&counts, By::Draws, usage)
     }
 
     /// The letters' unnormalised probabilities. Two tokens can write the same letter.

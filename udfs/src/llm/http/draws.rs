@@ -8,7 +8,7 @@ use twox_hash::XxHash3_64;
 
 use super::failure::Failure;
 use super::wire::{Answer, Body, Completion};
-use super::{HttpModel, plus};
+use super::HttpModel;
 use crate::llm::backend::Usage;
 
 /// Completions of a prompt, and their cost.
@@ -22,7 +22,7 @@ pub struct Drawn {
 
 impl Drawn {
     fn take(&mut self, answer: Answer, body: &Body) {
-        self.usage = plus(self.usage, answer.usage(body.prompt_tokens));
+        self.usage += answer.usage(body.prompt_tokens);
         self.completions.extend(answer.completions());
     }
 }

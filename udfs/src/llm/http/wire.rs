@@ -154,6 +154,7 @@ impl Answer {
             generated_tokens: billed
                 .and_then(|usage| usage.completion_tokens)
                 .unwrap_or_else(|| written().sum()),
+            ..Usage::default()
         }
     }
 

@@ -1,11 +1,15 @@
 //! Asks the model about one row.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use datafusion::arrow::array::ArrayRef;
 use datafusion::common::exec_err;
 use datafusion::error::{DataFusionError, Result};
-use datafusion::physical_plan::metrics::{Count, ExecutionPlanMetricsSet, MetricBuilder, Time};
+use datafusion::physical_plan::metrics::{
+    Count, ExecutionPlanMetricsSet, Gauge, MetricBuilder, RatioMetrics, Time,
+};
 use tokio::sync::Semaphore;
 
 use super::Question;
@@ -45,6 +49,7 @@ impl Asker {
             .acquire()
             .await
             .map_err(|closed| DataFusionError::External(Box::new(closed)))?;
+        self.costs.begin();
         let reply = function.ask(backend.as_ref(), row, &self.sampling).await;
         let (answer, usage, failed) = match reply {
             Ok(reply) => (reply.value, reply.usage, false),
@@ -53,7 +58,7 @@ impl Asker {
                 return exec_err!("model '{model}' cannot go on: {reason}");
             }
         };
-        self.costs.add(usage, failed);
+        self.costs.add(usage, failed, self.concurrency());
         if let Some(observer) = &self.observer {
             observer.0.advance(&Step {
                 model,
@@ -83,6 +88,14 @@ pub(super) struct Costs {
     cached_tokens: Count,
     generated_tokens: Count,
     row_errors: Count,
+    /// Draws that were written together, of those that could have been.
+    batch_fill: RatioMetrics,
+    /// How long rows waited before the model began on them, summed.
+    queue_wait: Time,
+    /// Tokens that the model computed a second, since the first row was asked.
+    tokens_per_second: Gauge,
+    computed: AtomicUsize,
+    since: OnceLock<Instant>,
     /// How long the partition had nothing to do but wait for the engine.
     pub(super) engine_wait: Time,
 }
@@ -96,14 +109,32 @@ impl Costs {
             cached_tokens: count("cached_tokens"),
             generated_tokens: count("generated_tokens"),
             row_errors: count("row_errors"),
+            batch_fill: MetricBuilder::new(metrics).ratio_metrics("batch_fill", partition),
+            queue_wait: MetricBuilder::new(metrics).subset_time("queue_wait", partition),
+            tokens_per_second: MetricBuilder::new(metrics).gauge("tokens_per_second", partition),
+            computed: AtomicUsize::new(0),
+            since: OnceLock::new(),
             engine_wait: MetricBuilder::new(metrics).subset_time("engine_wait", partition),
         }
     }
 
-    fn add(&self, usage: Usage, failed: bool) {
+    /// Starts the clock, with the first row that is asked.
+    fn begin(&self) {
+        self.since.get_or_init(Instant::now);
+    }
+
+    fn add(&self, usage: Usage, failed: bool, slots: usize) {
         self.prompt_tokens.add(usage.prompt_tokens);
         self.cached_tokens.add(usage.cached_tokens);
         self.generated_tokens.add(usage.generated_tokens);
         self.row_errors.add(usize::from(failed));
+        self.batch_fill.add_part(usage.draws_in_steps);
+        self.batch_fill.add_total(usage.draw_steps * slots);
+        self.queue_wait.add_duration(usage.queued);
+        let tokens = usage.computed_tokens();
+        let tokens = tokens + self.computed.fetch_add(tokens, Ordering::Relaxed);
+        let seconds = self.since.get().map(Instant::elapsed).unwrap_or_default();
+        let rate = tokens as f64 / seconds.as_secs_f64().max(1e-3);
+        self.tokens_per_second.set(rate as usize);
     }
 }

@@ -97,6 +97,9 @@ impl Fake {
                 prompt_tokens: 10,
                 cached_tokens: 4,
                 generated_tokens: 3,
+                queued: Duration::from_millis(2),
+                draw_steps: 3,
+                draws_in_steps: 12,
             },
         })
     }

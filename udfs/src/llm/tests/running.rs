@@ -127,6 +127,10 @@ async fn explain_analyze_shows_what_it_cost() {
         "cached_tokens=400",
         "generated_tokens=300",
         "row_errors=0",
+        // 4 draws a step, of 16 that could be.
+        "batch_fill=25% (1.20 K/4.80 K)",
+        "queue_wait=200",
+        "tokens_per_second=",
         "engine_wait=",
     ] {
         assert!(plan.contains(part), "{part} is not in\n{plan}");

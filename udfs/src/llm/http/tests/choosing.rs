@@ -60,7 +60,8 @@ async fn log_probabilities_are_made_to_add_up_over_the_letters() {
         Usage {
             prompt_tokens: 30,
             cached_tokens: 0,
-            generated_tokens: 1
+            generated_tokens: 1,
+            ..Usage::default()
         }
     );
     assert_eq!(

@@ -57,7 +57,8 @@ async fn draws_come_with_one_request() {
         Usage {
             prompt_tokens: 30,
             cached_tokens: 16,
-            generated_tokens: 24
+            generated_tokens: 24,
+            ..Usage::default()
         }
     );
     assert_eq!(reply.value.iter().map(|d| d.tokens).sum::<usize>(), 24);
