@@ -76,6 +76,7 @@ fn folder(runtime: Option<PathBuf>, options: &ModelOptions) -> Result<EngineOpti
             "threads" => settings.threads = Some(count(key, value)?),
             "slots" => settings.slots = count(key, value)?,
             "max_context" => settings.max_context = count(key, value)?,
+            "cache_mib" => settings.cache_bytes = count(key, value)? << 20,
             "prompt_cache_mib" => {
                 let mib: usize = read(key, value, "a number of at least 0")?;
                 settings.prompt_cache_bytes = mib << 20;
@@ -83,7 +84,7 @@ fn folder(runtime: Option<PathBuf>, options: &ModelOptions) -> Result<EngineOpti
             other => {
                 return plan_err!(
                     "the model of a folder has no option '{other}'; there are: device, threads, \
-                     slots, max_context, prompt_cache_mib"
+                     slots, max_context, cache_mib, prompt_cache_mib"
                 );
             }
         }

@@ -24,6 +24,8 @@ pub struct Sampling {
     pub top_p: f64,
     /// The most new tokens of one decision.
     pub max_tokens: usize,
+    /// Texts that end a decision, each not empty. They are no part of it.
+    pub stop: Vec<String>,
     /// The seed of every draw; the key is the prompt, the draw and the position.
     pub seed: u64,
 }
@@ -34,6 +36,7 @@ impl Default for Sampling {
             temperature: 1.0,
             top_p: 0.9,
             max_tokens: 1024,
+            stop: Vec::new(),
             seed: 42,
         }
     }
@@ -48,6 +51,8 @@ pub enum Finish {
     EndOfTurn,
     /// It used up `max_tokens` or the context.
     Length,
+    /// It wrote one of the texts of `stop`.
+    Stop,
 }
 
 impl Finish {
@@ -57,6 +62,7 @@ impl Finish {
             Self::Behavior => "behavior",
             Self::EndOfTurn => "end_of_turn",
             Self::Length => "length",
+            Self::Stop => "stop",
         }
     }
 }
@@ -185,6 +191,10 @@ pub enum ModelError {
     /// This row cannot be done; others can. It becomes the row's `error`.
     #[error("{0}")]
     Row(String),
+    /// There was no memory for so much at once. Engines do less at once and go on; what they
+    /// do not get over fails the query.
+    #[error("{0}")]
+    Memory(String),
     /// The model cannot go on; the query fails.
     #[error("{0}")]
     Fatal(String),

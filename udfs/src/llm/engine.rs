@@ -8,6 +8,7 @@
 //! | [`writing`] | the decisions in work: fills the slots, answers |
 //! | [`pool`] | many rows at a time: one token to each |
 //! | [`row`] | one decision, from its first token to its letter |
+//! | [`memory`] | how much memory that may take |
 //! | [`prefixes`] | prompts kept for the next caller |
 //! | [`cache`] | keys and values of rows |
 //! | [`shared`] | keys and values of prompts and of the draws that share them |
@@ -21,6 +22,7 @@ pub(crate) mod cache;
 mod desk;
 #[cfg(test)]
 mod golden;
+mod memory;
 mod pool;
 mod prefixes;
 mod row;
@@ -51,7 +53,10 @@ use super::letters::{Letters, OPENING, opened};
 use super::load::LoadError;
 use super::runtime::Runtime;
 use super::tokens::Tokens;
+use desk::Desk;
+use pool::Pool;
 use worker::{Answer, Decide, Request, Score, Weight, Worker};
+use writing::Writing;
 
 /// How a model is run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,9 +69,9 @@ pub struct EngineOptions {
     pub slots: usize,
     /// The longest context in tokens, where the model's own is longer.
     pub max_context: usize,
-    /// The most bytes of keys and values of decisions in flight.
+    /// The most bytes of keys and values of decisions in flight; less where memory is short.
     pub cache_bytes: usize,
-    /// The most bytes of recent prompts that are kept for the next caller.
+    /// The most bytes of recent prompts that are kept for the next caller; less likewise.
     pub prompt_cache_bytes: usize,
 }
 
@@ -143,24 +148,28 @@ impl Engine {
         let chat = Chat::parse(&folder.template, &folder.bos_token, &folder.eos_token)?;
         let runtime = Runtime::load(options.runtime.as_deref())?;
         let threads = options.threads.unwrap_or_else(available_cores);
+        let context_length = folder.context_length.min(options.max_context);
+        let room = memory::plan(folder.cache, context_length, options, memory::free())?;
         let graph = Graph::load(&runtime, &folder, threads)?;
         let info = ModelInfo {
             location: location.display().to_string(),
             family: folder.family,
             precision: graph.precision(),
-            context_length: folder.context_length.min(options.max_context),
+            context_length,
             vocabulary: folder.vocabulary,
             device: "cpu".to_owned(),
             fingerprint: folder.fingerprint,
             provenance: folder.provenance,
         };
         let lexicon = Arc::new(lexicon);
+        let slots = options.slots.max(1);
         let live = Arc::new(AtomicUsize::new(0));
         let (requests, received) = channel();
         let thread = {
             let (lexicon, live) = (Arc::clone(&lexicon), Arc::clone(&live));
-            let options = options.clone();
-            move || Worker::new(graph, folder.cache, lexicon, &options, received, live).run()
+            let pool = Pool::new(folder.cache, slots, room.decisions);
+            let desk = Desk::new(folder.cache, room.prompts);
+            move || Worker::new(graph, desk, Writing::new(lexicon, pool, live), received).run()
         };
         std::thread::Builder::new()
             .name("model-engine".to_owned())
@@ -171,7 +180,7 @@ impl Engine {
             chat,
             lexicon,
             bos,
-            slots: options.slots.max(1),
+            slots,
             live,
             requests,
         })

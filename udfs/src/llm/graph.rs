@@ -184,7 +184,7 @@ impl Graph {
     ) -> Result<(), ModelError> {
         self.logits.resize(step.wanted() * self.vocabulary, 0.0);
         self.run_step(step, past, prompts, present)
-            .map_err(|error| ModelError::Fatal(format!("the model graph failed: {error}")))
+            .map_err(|error| failure(&error.to_string()))
     }
 
     /// Binds past and present to the same memory, which the safe interface does
@@ -230,6 +230,18 @@ impl Graph {
             outputs.as_mut_ptr()
         )?];
         Ok(())
+    }
+}
+
+/// What a failed run means. ONNX Runtime has no code of its own for a lack of memory.
+fn failure(error: &str) -> ModelError {
+    const MEMORY: [&str; 3] = ["bad_alloc", "Failed to allocate memory", "out of memory"];
+    match MEMORY.iter().any(|sign| error.contains(sign)) {
+        true => ModelError::Memory(format!(
+            "there is no memory even for one decision at a time ({error}): free some, or open \
+             the model with less 'cache_mib', 'prompt_cache_mib' or 'max_context'"
+        )),
+        false => ModelError::Fatal(format!("the model graph failed: {error}")),
     }
 }
 
@@ -295,4 +307,22 @@ fn names(cache: &CacheShape) -> Result<(Vec<CString>, Vec<CString>), NulError> {
             .map(CString::new)
             .collect::<Result<_, _>>()?,
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lack_of_memory_is_told_from_other_failures() {
+        for error in [
+            "Non-zero status code returned while running MatMul node. std::bad_alloc",
+            "Failed to allocate memory for requested buffer of size 4194304",
+            "CUDA failure 2: out of memory",
+        ] {
+            assert!(matches!(failure(error), ModelError::Memory(_)), "{error}");
+        }
+        let other = failure("Invalid input name: shared");
+        assert!(matches!(other, ModelError::Fatal(_)), "{other}");
+    }
 }

@@ -118,10 +118,13 @@ impl Backend for HttpModel {
         sampling: &Sampling,
     ) -> Result<Reply<Vec<Decision>>, ModelError> {
         let prompt_tokens = self.check_fits(messages, "")?;
-        let body = Body::new(&self.options().model, wire::said(messages), prompt_tokens)
+        let mut body = Body::new(&self.options().model, wire::said(messages), prompt_tokens)
             .with("temperature", json!(sampling.temperature))
             .with("top_p", json!(sampling.top_p))
             .with("max_tokens", json!(sampling.max_tokens));
+        if !sampling.stop.is_empty() {
+            body = body.with("stop", json!(sampling.stop));
+        }
         let drawn = self.draw(&body, draws, sampling.seed).await?;
         let completions = drawn.completions.into_iter().enumerate();
         Ok(Reply {

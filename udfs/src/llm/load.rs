@@ -30,6 +30,22 @@ pub enum LoadError {
     /// ONNX Runtime refuses the graph, or it is not a slot graph.
     #[error("the model's slot.onnx cannot be run: {0}; export the model again")]
     Graph(String),
+    /// The longest prompt would not fit the memory.
+    #[error(
+        "keys and values of a prompt of {context} tokens take {mib} MiB of memory while it is in \
+         work, and {free_mib} MiB are free: free some, or open the model with a shorter context, \
+         OPTIONS ('max_context' '{fits}')"
+    )]
+    Memory {
+        /// The longest context in tokens.
+        context: usize,
+        /// What it takes.
+        mib: usize,
+        /// What there is.
+        free_mib: usize,
+        /// The longest context that would fit.
+        fits: usize,
+    },
     /// The folder is no encoder's, or its graph keeps no encoder's contract.
     #[error("{0}")]
     Encoder(String),

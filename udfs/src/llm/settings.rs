@@ -48,11 +48,17 @@ impl ExtensionOptions for ModelSettings {
             "max_tokens" => {
                 sampling.max_tokens = parse(key, value, "an integer of at least 1", |n| *n > 0)?;
             }
+            "stop" => {
+                sampling.stop = serde_json::from_str(value)
+                    .ok()
+                    .filter(|stop: &Vec<String>| stop.iter().all(|text| !text.is_empty()))
+                    .ok_or_else(|| wrong(key, value, "a JSON list of texts, such as [\"\\n\\n\"]"))?;
+            }
             "seed" => sampling.seed = parse(key, value, "an integer of at least 0", |_| true)?,
             unknown => {
                 return Err(DataFusionError::Configuration(format!(
                     "model.{unknown} is no setting; the settings are model.temperature, \
-                     model.top_p, model.max_tokens and model.seed"
+                     model.top_p, model.max_tokens, model.stop and model.seed"
                 )));
             }
         }
@@ -79,6 +85,11 @@ impl ExtensionOptions for ModelSettings {
                 &sampling.max_tokens,
                 "The most new tokens of one decision",
             ),
+            entry(
+                "stop",
+                &serde_json::json!(sampling.stop),
+                "Texts that end a decision and are no part of it, a JSON list",
+            ),
             entry("seed", &sampling.seed, "The seed of every draw of decide"),
         ]
     }
@@ -98,9 +109,12 @@ fn parse<T: FromStr>(
     must_be: &str,
     holds: impl Fn(&T) -> bool,
 ) -> Result<T> {
-    value.parse().ok().filter(holds).ok_or_else(|| {
-        DataFusionError::Configuration(format!("model.{key} must be {must_be}, not '{value}'"))
-    })
+    let parsed = value.parse().ok().filter(holds);
+    parsed.ok_or_else(|| wrong(key, value, must_be))
+}
+
+fn wrong(key: &str, value: &str, must_be: &str) -> DataFusionError {
+    DataFusionError::Configuration(format!("model.{key} must be {must_be}, not '{value}'"))
 }
 
 #[cfg(test)]
@@ -114,6 +128,7 @@ mod tests {
             ("temperature", "0.7"),
             ("top_p", "1"),
             ("max_tokens", "64"),
+            ("stop", r#"["\n\n", "it's"]"#),
             ("seed", "7"),
         ] {
             settings.set(key, value).unwrap();
@@ -135,6 +150,8 @@ mod tests {
             ("temperature", "NaN"),
             ("top_p", "1.1"),
             ("max_tokens", "0"),
+            ("stop", "User:"),
+            ("stop", r#"[""]"#),
             ("seed", "-1"),
         ] {
             let error = settings.set(key, value).unwrap_err().to_string();

@@ -93,6 +93,11 @@ impl Desk {
         Ok((Rc::new(prefix), reused))
     }
 
+    /// Forgets every kept prompt. Says whether there was one.
+    pub fn forget(&mut self) -> bool {
+        self.prefixes.clear()
+    }
+
     /// The next-token logits after a prompt and at least one token more.
     pub fn after(
         &mut self,

@@ -185,6 +185,30 @@ impl Pool {
         }
     }
 
+    /// Gives up half of the draws, and room for more than the others from now on. Returns them;
+    /// none when there is but one.
+    pub fn shed(&mut self) -> Vec<Row> {
+        let kept = self.live() / 2;
+        if kept == 0 {
+            return Vec::new();
+        }
+        let mut shed = Vec::new();
+        while self.live() > kept
+            && let Some(last) = self.prompts.last()
+        {
+            let (prompt, place) = (self.prompts.len() - 1, last.rows.len() - 1);
+            shed.push(self.remove(prompt, place));
+        }
+        self.slots = kept;
+        self.bytes /= 2;
+        let extent = Extent {
+            prompts: self.prompts.len(),
+            ..self.cache.extent()
+        };
+        self.cache = self.cache.widened(extent);
+        shed
+    }
+
     /// Takes a row out, and its prompt if it was the last.
     fn remove(&mut self, index: usize, place: usize) -> Row {
         let rows = &mut self.prompts[index].rows;

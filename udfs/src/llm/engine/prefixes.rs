@@ -157,6 +157,13 @@ impl Prefixes {
         self.made
     }
 
+    /// Forgets everything. Says whether there was anything.
+    pub fn clear(&mut self) -> bool {
+        let had = !self.nodes.is_empty();
+        *self = Self::new(self.limit);
+        had
+    }
+
     /// Forgets the least recently used of the pieces that none follows. Says whether there was
     /// one.
     fn forget(&mut self) -> bool {

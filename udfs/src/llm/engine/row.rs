@@ -73,6 +73,11 @@ impl Row {
         }
     }
 
+    /// The same draw with nothing written. It will come out the same.
+    pub fn again(&self) -> Self {
+        Self::new(&self.plan, self.draw)
+    }
+
     /// The request's number.
     pub fn job(&self) -> u64 {
         self.plan.job
@@ -182,6 +187,7 @@ impl Row {
         };
         match self.stage {
             Stage::Done(_) => Ok(Some(Finish::Behavior)),
+            Stage::Text if self.stops(lexicon)? => self.break_off(Finish::Stop, lexicon),
             _ if self.drawn >= self.plan.limit => self.break_off(Finish::Length, lexicon),
             _ => Ok(None),
         }
@@ -217,6 +223,17 @@ impl Row {
         })
     }
 
+    /// Whether the last token completed a text that ends a decision.
+    fn stops(&self, lexicon: &Lexicon) -> Result<bool, ModelError> {
+        let stop = &self.plan.sampling.stop;
+        // Every token of such a text has at least one of its bytes.
+        let Some(longest) = stop.iter().map(String::len).max() else {
+            return Ok(false);
+        };
+        let tail = self.tail(longest, lexicon)?;
+        Ok(stop.iter().any(|text| tail.contains(text)))
+    }
+
     /// The text of the last `tokens` tokens.
     fn tail(&self, tokens: usize, lexicon: &Lexicon) -> Result<String, ModelError> {
         let start = self.tokens.len().saturating_sub(tokens);
@@ -231,9 +248,12 @@ impl Row {
             Stage::Text | Stage::Letter => (None, self.tokens.len()),
         };
         let written = lexicon.tokens.decode(&self.tokens[..own])?;
-        let text = written
-            .split_once(OPENING)
-            .map_or(written.as_str(), |(text, _)| text);
+        let ends: &[String] = match finish {
+            Finish::Stop => &self.plan.sampling.stop,
+            _ => &[OPENING.to_owned()],
+        };
+        let end = ends.iter().filter_map(|end| written.find(end)).min();
+        let text = &written[..end.unwrap_or(written.len())];
         Ok(Decision {
             draw: self.draw,
             text: text.trim().to_owned(),
@@ -256,7 +276,7 @@ mod tests {
         Lexicon::new(tokens, eos).unwrap()
     }
 
-    fn row(limit: usize) -> Row {
+    fn row(stop: &[&str], limit: usize) -> Row {
         let prefix = Prefix {
             pieces: Vec::new(),
             logits: Rc::new([]),
@@ -266,7 +286,10 @@ mod tests {
             draws: 4,
             prefix: Rc::new(prefix),
             prompt_hash: 0,
-            sampling: Sampling::default(),
+            sampling: Sampling {
+                stop: stop.iter().map(|&text| text.to_owned()).collect(),
+                ..Sampling::default()
+            },
             limit,
         };
         Row::new(&Rc::new(plan), 3)
@@ -275,9 +298,18 @@ mod tests {
     /// Writes `parts`, each tokenised alone, until the row ends. Gives the decision, what the
     /// model read after it broke off, and how many tokens were not needed.
     fn write(limit: usize, parts: &[&str]) -> (Option<Decision>, String, usize) {
+        write_until(&[], limit, parts)
+    }
+
+    /// The same with texts that end it.
+    fn write_until(
+        stop: &[&str],
+        limit: usize,
+        parts: &[&str],
+    ) -> (Option<Decision>, String, usize) {
         let lexicon = lexicon();
         let mut sampler = Sampler::default();
-        let mut row = row(limit);
+        let mut row = row(stop, limit);
         let encode = |part: &&str| lexicon.tokens.control(part).unwrap();
         let mut tokens = parts.iter().flat_map(encode).collect::<Vec<_>>().into_iter();
         let mut read = Vec::new();
@@ -320,6 +352,21 @@ mod tests {
             assert_eq!(decision.draw, 3);
             assert!(left > 0, "nothing after the letter is written");
         }
+    }
+
+    #[test]
+    fn a_stop_text_ends_it_across_token_borders() {
+        for end in [&["###"][..], &["#", "##"], &[" #", "#", "# and"]] {
+            let parts = [&["Warm.\n"], end, &[" Cold. Behavior: [", "A"]].concat();
+            let (decision, read, left) = write_until(&["###"], 200, &parts);
+            let decision = decision.unwrap();
+            assert_eq!(decision.text, "Warm.");
+            assert_eq!((decision.letter, decision.finish), (None, Finish::Stop));
+            assert!(decision.letter_probs.is_some() && read.ends_with(OPENING));
+            assert!(left > 0, "nothing after it is written");
+        }
+        let (decision, ..) = write_until(&["zebra", "Wa"], 200, &["Warm"]);
+        assert_eq!(decision.unwrap().text, "");
     }
 
     #[test]

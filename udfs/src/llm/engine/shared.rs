@@ -151,7 +151,7 @@ impl SharedCache {
         self.extent.written = written;
     }
 
-    /// The same prompts and draws in a cache of at least this extent.
+    /// The same prompts and draws in a cache of another extent, which has room for them.
     pub fn widened(&self, extent: Extent) -> Self {
         let mut wide = Self::new(self.shape, extent);
         let width = self.shape.width;

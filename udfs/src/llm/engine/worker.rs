@@ -2,20 +2,16 @@
 
 use std::collections::VecDeque;
 use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
 use super::desk::{Desk, Reader};
-use super::pool::{Need, Pool};
+use super::pool::Need;
 use super::prefixes::Prefix;
 use super::writing::Writing;
-use super::{EngineOptions, Lexicon};
 use crate::llm::backend::{By, Choice, Decision, ModelError, Reply, Sampling, Usage};
-use crate::llm::folder::CacheShape;
 use crate::llm::graph::Graph;
 use crate::llm::letters::softmax;
 
@@ -102,22 +98,14 @@ pub struct Worker {
 
 impl Worker {
     /// A worker that is to be run in a thread of its own.
-    pub fn new(
-        graph: Graph,
-        shape: CacheShape,
-        lexicon: Arc<Lexicon>,
-        options: &EngineOptions,
-        requests: Receiver<Request>,
-        live: Arc<AtomicUsize>,
-    ) -> Self {
-        let pool = Pool::new(shape, options.slots.max(1), options.cache_bytes);
+    pub fn new(graph: Graph, desk: Desk, writing: Writing, requests: Receiver<Request>) -> Self {
         Self {
             graph,
             requests,
             decides: VecDeque::new(),
             scores: VecDeque::new(),
-            desk: Desk::new(shape, options.prompt_cache_bytes),
-            writing: Writing::new(lexicon, pool, live),
+            desk,
+            writing,
         }
     }
 
@@ -243,8 +231,13 @@ impl Worker {
     }
 
     fn read(&mut self, prompt: &[u32]) -> Result<(Rc<Prefix>, usize), ModelError> {
-        let mut reader = Reader::new(&mut self.graph, &mut self.writing);
-        self.desk.prompt(&mut reader, prompt)
+        loop {
+            let mut reader = Reader::new(&mut self.graph, &mut self.writing);
+            match self.desk.prompt(&mut reader, prompt) {
+                Err(ModelError::Memory(_)) if self.desk.forget() || self.writing.shed() => {}
+                found => return found,
+            }
+        }
     }
 }
 

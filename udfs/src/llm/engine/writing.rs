@@ -110,13 +110,29 @@ impl Writing {
     pub fn step(&mut self, graph: &mut Graph) -> Result<(), ModelError> {
         self.drop_cancelled();
         self.read = 0;
-        if self.pool.live() > 0 {
-            for (row, finish) in self.pool.step(graph, &self.lexicon)? {
-                self.end(row, finish)?;
+        while self.pool.live() > 0 {
+            match self.pool.step(graph, &self.lexicon) {
+                Err(ModelError::Memory(_)) if self.shed() => {}
+                ended => {
+                    for (row, finish) in ended? {
+                        self.end(row, finish)?;
+                    }
+                    break;
+                }
             }
         }
         self.live.store(self.pool.live(), Ordering::Relaxed);
         Ok(())
+    }
+
+    /// Writes half of the draws later, from their beginning, for there is no memory for all. Says
+    /// whether there is less to do at once.
+    pub fn shed(&mut self) -> bool {
+        let shed = self.pool.shed();
+        for row in &shed {
+            self.ready.push_front(row.again());
+        }
+        !shed.is_empty()
     }
 
     /// Keeps the rows going while `tokens` tokens of something else were read.
@@ -172,5 +188,77 @@ impl Writing {
             let _ = job.answer.send(Err(error.clone()));
         }
         self.drop_cancelled();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use tokio::sync::oneshot;
+
+    use super::*;
+    use crate::llm::backend::Sampling;
+    use crate::llm::demo;
+    use crate::llm::engine::desk::{Desk, Reader};
+    use crate::llm::folder::Folder;
+    use crate::llm::runtime::Runtime;
+    use crate::llm::tokens::Tokens;
+
+    const DRAWS: usize = 4;
+
+    /// The decisions of two prompts, with the memory short after each of `shed` steps.
+    fn decisions(shed: &[usize]) -> Vec<Vec<Decision>> {
+        let folder = Folder::read(&demo::folder("weak")).unwrap();
+        let runtime = Runtime::load(None).unwrap();
+        let mut graph = Graph::load(&runtime, &folder, 1).unwrap();
+        let tokens = Tokens::parse(&folder.tokenizer).unwrap();
+        let lexicon = Arc::new(Lexicon::new(tokens, folder.eos_ids).unwrap());
+        let mut desk = Desk::new(folder.cache, 0);
+        let pool = Pool::new(folder.cache, 2 * DRAWS, 1 << 30);
+        let mut writing = Writing::new(lexicon, pool, Arc::default());
+        let mut answers = Vec::new();
+        for token in [5, 6] {
+            let prompt = vec![token; 300];
+            let mut reader = Reader::new(&mut graph, &mut writing);
+            let (prefix, _) = desk.prompt(&mut reader, &prompt).unwrap();
+            let (answer, received) = oneshot::channel();
+            let request = Decide {
+                prompt,
+                draws: DRAWS,
+                sampling: Sampling::default(),
+                limit: 40,
+                asked: Instant::now(),
+                answer,
+            };
+            writing.begin(request, prefix, Usage::default());
+            answers.push(received);
+        }
+        let mut most = 0;
+        for step in 0.. {
+            writing.fill().unwrap();
+            most = most.max(writing.pool.live());
+            if shed.contains(&step) {
+                assert!(writing.shed());
+                most = writing.pool.live();
+            }
+            writing.step(&mut graph).unwrap();
+            assert!(writing.pool.live() <= most, "as many as before");
+            if writing.is_idle() {
+                break;
+            }
+        }
+        let answers = answers.iter_mut();
+        answers
+            .map(|answer| answer.try_recv().unwrap().unwrap().value)
+            .collect()
+    }
+
+    #[test]
+    fn short_memory_changes_no_decision() {
+        let undisturbed = decisions(&[]);
+        assert_eq!(undisturbed.len(), 2);
+        assert_eq!(decisions(&[3, 17, 20]), undisturbed);
+        assert_eq!(decisions(&[0]), undisturbed);
     }
 }

@@ -67,7 +67,7 @@ static DOCUMENTATION: LazyLock<Documentation> = LazyLock::new(|| {
          written, or NULL), `letter_probs` (a list of 26, the distribution over A to Z that the \
          letter was drawn from, before temperature and top-p, or that it would have been drawn \
          from after a text that broke off; NULL where a model does not tell), \
-         `tokens` (new ones), `finish` (`behavior`, `end_of_turn` or `length`), `error`. A row that cannot be done gives one element with `error` set. A \
+         `tokens` (new ones), `finish` (`behavior`, `end_of_turn`, `length` or `stop`), `error`. A row that cannot be done gives one element with `error` set. A \
          NULL argument asks nothing and gives NULL."
             .to_owned(),
         "decide(model, messages, n)".to_owned(),

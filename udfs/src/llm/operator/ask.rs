@@ -54,7 +54,7 @@ impl Asker {
         let (answer, usage, failed) = match reply {
             Ok(reply) => (reply.value, reply.usage, false),
             Err(ModelError::Row(reason)) => (function.failure(&reason), Usage::default(), true),
-            Err(ModelError::Fatal(reason)) => {
+            Err(ModelError::Fatal(reason) | ModelError::Memory(reason)) => {
                 return exec_err!("model '{model}' cannot go on: {reason}");
             }
         };
