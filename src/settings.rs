@@ -38,12 +38,13 @@ const DEFAULTS: [(&str, &str); 15] = [
 ];
 
 /// What can be said of a model: `models.NAME.…`.
-const MODEL: [&str; 18] = [
+const MODEL: [&str; 19] = [
     "location",
     "device",
     "threads",
     "slots",
     "max_context",
+    "cache_mib",
     "prompt_cache_mib",
     "model",
     "key_env",
@@ -60,7 +61,7 @@ const MODEL: [&str; 18] = [
 ];
 
 /// How decisions are drawn: `sampling.…`, in SQL `model.…`.
-const SAMPLING: [&str; 3] = ["temperature", "top_p", "max_tokens"];
+const SAMPLING: [&str; 4] = ["temperature", "top_p", "max_tokens", "stop"];
 
 /// Where a value came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
