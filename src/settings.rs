@@ -61,7 +61,7 @@ const MODEL: [&str; 19] = [
 ];
 
 /// How decisions are drawn: `sampling.…`, in SQL `model.…`.
-const SAMPLING: [&str; 4] = ["temperature", "top_p", "max_tokens", "stop"];
+const SAMPLING: [&str; 5] = ["temperature", "top_p", "max_tokens", "stop", "grammar"];
 
 /// Where a value came from.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! What a model can be asked, whatever runs it.
 
-use std::fmt::Debug;
+use std::fmt::{self, Debug};
 use std::ops::AddAssign;
 use std::time::Duration;
 
@@ -26,6 +26,8 @@ pub struct Sampling {
     pub max_tokens: usize,
     /// Texts that end a decision, each not empty. They are no part of it.
     pub stop: Vec<String>,
+    /// The form that decisions are held to.
+    pub grammar: Option<Form>,
     /// The seed of every draw; the key is the prompt, the draw and the position.
     pub seed: u64,
 }
@@ -37,7 +39,23 @@ impl Default for Sampling {
             top_p: 0.9,
             max_tokens: 1024,
             stop: Vec::new(),
+            grammar: None,
             seed: 42,
+        }
+    }
+}
+
+/// A form that decisions can be held to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Form {
+    /// The lines of the Engel-Kollat-Blackwell model: stimulus, knowledge, evaluation, behavior.
+    Ekb,
+}
+
+impl fmt::Display for Form {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ekb => f.write_str("ekb"),
         }
     }
 }

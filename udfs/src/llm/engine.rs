@@ -9,6 +9,7 @@
 //! | [`pool`] | many rows at a time: one token to each |
 //! | [`row`] | one decision, from its first token to its letter |
 //! | [`memory`] | how much memory that may take |
+//! | [`grammar`] | the form that decisions can be held to |
 //! | [`prefixes`] | prompts kept for the next caller |
 //! | [`cache`] | keys and values of rows |
 //! | [`shared`] | keys and values of prompts and of the draws that share them |
@@ -20,6 +21,7 @@
 
 pub(crate) mod cache;
 mod desk;
+mod grammar;
 #[cfg(test)]
 mod golden;
 mod memory;
@@ -35,7 +37,7 @@ mod worker;
 mod writing;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::time::Instant;
@@ -44,16 +46,17 @@ use async_trait::async_trait;
 use tokio::sync::oneshot;
 
 use super::backend::{
-    Backend, Choice, Decision, Message, ModelError, ModelInfo, Reply, Sampling, Usage,
+    Backend, Choice, Decision, Form, Message, ModelError, ModelInfo, Reply, Sampling, Usage,
 };
 use super::chat::Chat;
-use super::folder::Folder;
+use super::folder::{Folder, TOKENIZER};
 use super::graph::Graph;
 use super::letters::{Letters, OPENING, opened};
 use super::load::LoadError;
 use super::runtime::Runtime;
 use super::tokens::Tokens;
 use desk::Desk;
+use grammar::Grammar;
 use pool::Pool;
 use worker::{Answer, Decide, Request, Score, Weight, Worker};
 use writing::Writing;
@@ -130,6 +133,9 @@ pub struct Engine {
     /// The token that begins a text without messages, where the model has one.
     bos: Option<u32>,
     slots: usize,
+    tokenizer: PathBuf,
+    /// The grammar of the form that was last asked for.
+    grammar: Mutex<Option<(Form, Arc<Grammar>)>>,
     live: Arc<AtomicUsize>,
     requests: Sender<Request>,
 }
@@ -181,6 +187,8 @@ impl Engine {
             lexicon,
             bos,
             slots,
+            tokenizer: location.join(TOKENIZER),
+            grammar: Mutex::default(),
             live,
             requests,
         })
@@ -219,6 +227,21 @@ impl Engine {
             "a prompt of {tokens} tokens exceeds the model's context of {context}: \
              show a shorter history or fewer options"
         )))
+    }
+
+    /// The grammar of a form, made when it is first asked for.
+    fn grammar(&self, form: Form) -> Result<Arc<Grammar>, ModelError> {
+        let mut known = self.grammar.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((of, grammar)) = known.as_ref()
+            && *of == form
+        {
+            return Ok(Arc::clone(grammar));
+        }
+        let eos = self.lexicon.eos.first().copied().unwrap_or_default();
+        let made = Grammar::new(form, &self.tokenizer, self.info.vocabulary, eos)?;
+        let made = Arc::new(made);
+        *known = Some((form, Arc::clone(&made)));
+        Ok(made)
     }
 
     /// Sends a request to the thread and waits for its answer.
@@ -273,12 +296,14 @@ impl Backend for Engine {
         // The opening is kept room for, in case the text breaks off.
         let room = self.info.context_length - prompt.len() - (least - 1);
         let limit = sampling.max_tokens.min(room);
+        let grammar = sampling.grammar.map(|form| self.grammar(form)).transpose()?;
         let sampling = sampling.clone();
         self.ask(|answer| {
             Request::Decide(Decide {
                 prompt,
                 draws,
                 sampling,
+                grammar,
                 limit,
                 asked: Instant::now(),
                 answer,

@@ -13,7 +13,8 @@ const GRAPH: &str = "slot.onnx";
 /// The weights, where the graph does not hold them itself.
 const WEIGHTS: &str = "slot.onnx.data";
 const CONFIG: &str = "genai_config.json";
-const TOKENIZER: &str = "tokenizer.json";
+/// The tokenizer, as the `tokenizers` library writes it.
+pub const TOKENIZER: &str = "tokenizer.json";
 const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
 const TEMPLATE: &str = "chat_template.jinja";
 /// What the model was made of. It takes no part in answers.

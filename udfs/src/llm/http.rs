@@ -122,6 +122,13 @@ impl Backend for HttpModel {
             .with("temperature", json!(sampling.temperature))
             .with("top_p", json!(sampling.top_p))
             .with("max_tokens", json!(sampling.max_tokens));
+        if let Some(form) = sampling.grammar {
+            return Err(ModelError::Fatal(format!(
+                "{} is served elsewhere, and only models of folders can be held to the form \
+                 {form}: SET model.grammar = ''",
+                self.options().model
+            )));
+        }
         if !sampling.stop.is_empty() {
             body = body.with("stop", json!(sampling.stop));
         }

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use datafusion::common::config::{ConfigEntry, ConfigExtension, ExtensionOptions};
 use datafusion::error::{DataFusionError, Result};
 
-use super::backend::Sampling;
+use super::backend::{Form, Sampling};
 
 /// The session's `model.*` settings.
 #[derive(Debug, Clone, Default)]
@@ -54,11 +54,18 @@ impl ExtensionOptions for ModelSettings {
                     .filter(|stop: &Vec<String>| stop.iter().all(|text| !text.is_empty()))
                     .ok_or_else(|| wrong(key, value, "a JSON list of texts, such as [\"\\n\\n\"]"))?;
             }
+            "grammar" => {
+                sampling.grammar = match value {
+                    "" => None,
+                    "ekb" => Some(Form::Ekb),
+                    _ => return Err(wrong(key, value, "ekb, or empty for none")),
+                };
+            }
             "seed" => sampling.seed = parse(key, value, "an integer of at least 0", |_| true)?,
             unknown => {
                 return Err(DataFusionError::Configuration(format!(
                     "model.{unknown} is no setting; the settings are model.temperature, \
-                     model.top_p, model.max_tokens, model.stop and model.seed"
+                     model.top_p, model.max_tokens, model.stop, model.grammar and model.seed"
                 )));
             }
         }
@@ -89,6 +96,11 @@ impl ExtensionOptions for ModelSettings {
                 "stop",
                 &serde_json::json!(sampling.stop),
                 "Texts that end a decision and are no part of it, a JSON list",
+            ),
+            entry(
+                "grammar",
+                &sampling.grammar.map(|form| form.to_string()).unwrap_or_default(),
+                "The form that decisions are held to: ekb, or empty for none",
             ),
             entry("seed", &sampling.seed, "The seed of every draw of decide"),
         ]
@@ -129,6 +141,7 @@ mod tests {
             ("top_p", "1"),
             ("max_tokens", "64"),
             ("stop", r#"["\n\n", "it's"]"#),
+            ("grammar", "ekb"),
             ("seed", "7"),
         ] {
             settings.set(key, value).unwrap();
@@ -152,6 +165,7 @@ mod tests {
             ("max_tokens", "0"),
             ("stop", "User:"),
             ("stop", r#"[""]"#),
+            ("grammar", "json"),
             ("seed", "-1"),
         ] {
             let error = settings.set(key, value).unwrap_err().to_string();

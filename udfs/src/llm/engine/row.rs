@@ -1,8 +1,10 @@
 //! One decision as it is being written.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use super::Lexicon;
+use super::grammar::{Grammar, Held};
 use super::pool::Need;
 use super::prefixes::Prefix;
 use crate::llm::backend::{Decision, Finish, ModelError, Sampling};
@@ -22,6 +24,8 @@ pub struct Plan {
     pub prompt_hash: u64,
     /// How tokens are drawn.
     pub sampling: Sampling,
+    /// The form that the draws are held to.
+    pub grammar: Option<Arc<Grammar>>,
     /// The most tokens of a draw, within the context.
     pub limit: usize,
 }
@@ -38,6 +42,8 @@ pub struct Row {
     /// Tokens drawn.
     drawn: usize,
     stage: Stage,
+    /// How far it is in the form that it is held to.
+    held: Option<Held>,
     /// Draws in its steps, itself included.
     draws_in_steps: usize,
     /// What its letter was drawn from, or would have been.
@@ -68,6 +74,7 @@ impl Row {
             read: 0,
             drawn: 0,
             stage: Stage::Text,
+            held: plan.grammar.as_deref().map(Grammar::begin),
             draws_in_steps: 0,
             letter_probs: None,
         }
@@ -162,13 +169,20 @@ impl Row {
             draw: self.draw as u64,
             position: self.drawn as u64,
         };
-        let token = sampler.draw(logits, &self.plan.sampling, key);
+        let allowed = match &mut self.held {
+            Some(held) => held.allowed(logits)?,
+            None => logits,
+        };
+        let token = sampler.draw(allowed, &self.plan.sampling, key);
         let token = token.ok_or_else(|| {
             ModelError::Fatal(
                 "the model's logits are not numbers: its weights are broken; export it again"
                     .to_owned(),
             )
         })?;
+        if let Some(held) = &mut self.held {
+            held.take(token)?;
+        }
         if self.stage == Stage::Letter {
             self.letter_probs = Some(lexicon.letters.distribution(logits));
         }
@@ -290,6 +304,7 @@ mod tests {
                 stop: stop.iter().map(|&text| text.to_owned()).collect(),
                 ..Sampling::default()
             },
+            grammar: None,
             limit,
         };
         Row::new(&Rc::new(plan), 3)

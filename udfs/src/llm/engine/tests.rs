@@ -350,3 +350,37 @@ async fn a_model_describes_itself() {
     assert_eq!(info.fingerprint.len(), 64);
     assert!(info.context_length >= 1024);
 }
+
+#[tokio::test]
+async fn a_grammar_holds_decisions_to_its_lines() {
+    let engine = wide();
+    let held = Sampling {
+        grammar: Some(Form::Ekb),
+        ..sampling(300)
+    };
+    let reply = engine.decide(&prompts(1)[0], 20, &held).await.unwrap();
+    let ended = reply.value.iter().filter(|d| d.finish == Finish::Behavior);
+    let lines = [
+        "Thought:",
+        "Stimulus: ",
+        "Stimulus Factors: ",
+        "Knowledge: ",
+        "Knowledge Factors: ",
+        "Evaluation: ",
+        "Evaluation Style: ",
+    ];
+    let mut whole = 0;
+    for decision in ended {
+        assert!(decision.letter.is_some(), "{decision:?}");
+        assert_eq!(decision.text.lines().count(), lines.len(), "{decision:?}");
+        for (line, beginning) in decision.text.lines().zip(lines) {
+            assert!(line.starts_with(beginning), "{decision:?}");
+        }
+        whole += 1;
+    }
+    assert!(whole > 0, "{:?}", reply.value);
+    // Free ones have other lines, and are not touched.
+    let free = engine.decide(&prompts(1)[0], 20, &sampling(300)).await;
+    let free = free.unwrap().value;
+    assert!(free.iter().all(|d| !d.text.contains("Stimulus Factors:")));
+}

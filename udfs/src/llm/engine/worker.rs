@@ -2,12 +2,14 @@
 
 use std::collections::VecDeque;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
 use super::desk::{Desk, Reader};
+use super::grammar::Grammar;
 use super::pool::Need;
 use super::prefixes::Prefix;
 use super::writing::Writing;
@@ -66,6 +68,8 @@ pub struct Decide {
     pub draws: usize,
     /// How they are drawn.
     pub sampling: Sampling,
+    /// The form that they are held to.
+    pub grammar: Option<Arc<Grammar>>,
     /// The most tokens of one decision, within the context.
     pub limit: usize,
     /// When it was asked.

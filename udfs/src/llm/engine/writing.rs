@@ -75,6 +75,7 @@ impl Writing {
             prompt_hash: prompt_hash(&request.prompt),
             prefix,
             sampling: request.sampling,
+            grammar: request.grammar,
             limit: request.limit,
         });
         self.next_job += 1;
@@ -227,6 +228,7 @@ mod tests {
                 prompt,
                 draws: DRAWS,
                 sampling: Sampling::default(),
+                grammar: None,
                 limit: 40,
                 asked: Instant::now(),
                 answer,
