@@ -173,9 +173,12 @@ impl Engine {
         let (requests, received) = channel();
         let thread = {
             let (lexicon, live) = (Arc::clone(&lexicon), Arc::clone(&live));
-            let pool = Pool::new(folder.cache, slots, room.decisions);
-            let desk = Desk::new(folder.cache, room.prompts);
-            move || Worker::new(graph, desk, Writing::new(lexicon, pool, live), received).run()
+            move || {
+                let pool = Pool::new(folder.cache, slots, room.decisions);
+                let writing = Writing::new(lexicon, pool, live);
+                let desk = Desk::new(folder.cache, room.prompts);
+                Worker::new(graph, desk, writing, received).run();
+            }
         };
         std::thread::Builder::new()
             .name("model-engine".to_owned())

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use futures::future::join_all;
 
 use super::*;
-use crate::llm::backend::By;
+use crate::llm::backend::{By, Finish};
 use crate::llm::demo;
 use crate::llm::letters::OPENING;
 
