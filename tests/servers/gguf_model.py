@@ -24,6 +24,9 @@ GRAPH_PARTS = {
 }
 """What a layer's parts are called in the graph and in the file."""
 
+UNPRINTED = [*range(33), *range(127, 161), 173]
+"""The bytes that a byte-level vocabulary writes as the characters from 256 on."""
+
 Tensors = Iterator[tuple[str, np.ndarray]]
 
 
@@ -56,25 +59,40 @@ def _describe(writer: gguf.GGUFWriter, config: dict) -> None:
 
 
 def _add_tokenizer(writer: gguf.GGUFWriter, folder: Path, config: dict) -> None:
-    """Bytes, and phrases that are a token each."""
+    """Bytes, and phrases that are a token each: wherever several begin the longest is taken.
+
+    Of llama.cpp's tokenizers RWKV's does that; the others look for one phrase after another.
+    """
     tokenizer = json.loads((folder / "tokenizer.json").read_text())
-    tokens = {number: token for token, number in tokenizer["model"]["vocab"].items()}
-    types = dict.fromkeys(tokens, gguf.TokenType.NORMAL)
+    tokens = {
+        number: (_escaped(bytes([_byte(character)])), gguf.TokenType.NORMAL)
+        for character, number in tokenizer["model"]["vocab"].items()
+    }
     for added in tokenizer["added_tokens"]:
-        tokens[added["id"]] = added["content"]
-        special = added["special"]
-        types[added["id"]] = gguf.TokenType.CONTROL if special else gguf.TokenType.USER_DEFINED
-    writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre("gpt-2")
-    writer.add_token_list([tokens[number] for number in range(config["vocab_size"])])
-    writer.add_token_types([types[number] for number in range(config["vocab_size"])])
-    # llama.cpp wants merges and the demo tokenizer has none: no text holds this pair of bytes.
-    writer.add_token_merges(["ÿ ÿ"])
+        text = added["content"]
+        tokens[added["id"]] = (
+            (text, gguf.TokenType.CONTROL)
+            if added["special"]
+            else (_escaped(text.encode()), gguf.TokenType.NORMAL)
+        )
+    texts, types = zip(*(token for _, token in sorted(tokens.items())), strict=True)
+    writer.add_tokenizer_model("rwkv")
+    writer.add_token_list(texts)
+    writer.add_token_types(types)
     writer.add_bos_token_id(config["bos_token_id"])
     writer.add_eos_token_id(config["eos_token_id"])
     writer.add_pad_token_id(config["pad_token_id"])
     writer.add_add_bos_token(False)
     writer.add_chat_template((folder / "chat_template.jinja").read_text())
+
+
+def _byte(character: str) -> int:
+    """The byte that a byte-level vocabulary writes as `character`."""
+    return ord(character) if ord(character) < 256 else UNPRINTED[ord(character) - 256]
+
+
+def _escaped(token: bytes) -> str:
+    return "".join(f"\\x{byte:02x}" for byte in token)
 
 
 def _tensors(graph: Path, config: dict) -> Tensors:
