@@ -17,32 +17,35 @@ import gguf_model
 import xllamacpp
 
 
-def serve(folder: Path, file: Path, slots: int) -> xllamacpp.Server:
-    """Starts a server of the model in `folder`, which it reads as `file`."""
-    gguf_model.write(folder, file)
+def serve(folder: Path, slots: int) -> xllamacpp.Server:
+    """Starts a server of the model in `folder`."""
+    context = json.loads((folder / "config.json").read_text())["max_position_embeddings"]
     options = xllamacpp.CommonParams()
-    options.model.path = str(file)
     options.model_alias = {folder.name}
     options.port = 0
     options.n_parallel = slots
-    options.n_ctx = slots * json.loads((folder / "config.json").read_text())["max_position_embeddings"]
+    options.n_ctx = slots * context
     # The engine's own keys and values are fp32; the default would round them.
     options.cache_type_k = options.cache_type_v = xllamacpp.ggml_type.GGML_TYPE_F32
     options.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED
     options.cpuparams.n_threads = 1
-    return xllamacpp.Server(options)
+    # Gone once it is loaded: a killed server leaves no file either.
+    with tempfile.TemporaryDirectory() as temporary:
+        file = Path(temporary, "model.gguf")
+        gguf_model.write(folder, file)
+        options.model.path = str(file)
+        return xllamacpp.Server(options)
 
 
 def main() -> None:
     """Serves until standard input closes."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, help="of the model, in fp32")
-    parser.add_argument("--slots", type=int, default=4, help="completions at once, and for one request")
+    parser.add_argument("--slots", type=int, default=4, help="most completions of one request")
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as temporary:
-        server = serve(arguments.folder, Path(temporary, "model.gguf"), arguments.slots)
-        print(urlsplit(server.listening_address).port, flush=True)
-        sys.stdin.buffer.read()
+    server = serve(arguments.folder, arguments.slots)
+    print(urlsplit(server.listening_address).port, flush=True)
+    sys.stdin.buffer.read()
 
 
 if __name__ == "__main__":
