@@ -1,8 +1,8 @@
 # Two commands are all the set-up there is:
 #   make demo   raw logs to preference pairs, on an invented world, with the demo models
 #   make test   every test
-# Each fetches the ONNX Runtime library and builds what is missing; the tests also fetch the S3
-# server they talk to. Both share one build.
+# Each fetches the ONNX Runtime library and builds what is missing; the tests also fetch the servers
+# they talk to. Both share one build.
 
 CARGO ?= cargo
 PYTHON ?= python3
@@ -55,7 +55,7 @@ $(RUNTIME): training/runtime-requirements.txt
 		--target .runtime -r training/runtime-requirements.txt
 	touch $@
 
-# The S3 server that the tests start (tests/servers/s3.py), out of hash-pinned packages.
+# The servers that the tests start (tests/servers): S3 and llama.cpp's, out of hash-pinned packages.
 servers: $(SERVERS)
 
 $(SERVERS): tests/servers/requirements.txt

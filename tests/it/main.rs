@@ -18,5 +18,7 @@ mod project;
 mod prompts;
 mod reference;
 mod scenarios;
+mod served;
+mod servers;
 mod slt;
 mod support;

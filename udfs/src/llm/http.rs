@@ -149,9 +149,10 @@ impl Backend for HttpModel {
         choices: usize,
     ) -> Result<Reply<Choice>, ModelError> {
         let letters: Vec<char> = first_letters(choices)?.collect();
-        let prompt_tokens = self.check_fits(messages, &opened(text))?;
+        let opening = opened(text);
+        let prompt_tokens = self.check_fits(messages, &opening)?;
         let body = self.letter_request(messages, text, prompt_tokens);
-        self.choose_among(&letters, &body).await
+        self.choose_among(&letters, &body, &opening).await
     }
 
     async fn perplexity(

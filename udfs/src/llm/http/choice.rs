@@ -50,11 +50,13 @@ impl HttpModel {
         }
     }
 
-    /// The distribution over `letters` as the next token after `body`.
+    /// The distribution over `letters` as the next token after `body`, which asks for what
+    /// follows `opening`.
     pub(super) async fn choose_among(
         &self,
         letters: &[char],
         body: &Body,
+        opening: &str,
     ) -> Result<Reply<Choice>, ModelError> {
         let mut usage = Usage::default();
         if self.logprobs.load(Relaxed) {
@@ -80,7 +82,10 @@ impl HttpModel {
         self.logprobs.store(false, Relaxed);
         let mut counts = vec![0.0; letters.len()];
         for completion in &drawn.completions {
-            if let Some(place) = self.place(letters, &completion.text) {
+            // llama.cpp's server repeats the message that it continues.
+            let text = &completion.text;
+            let written = text.strip_prefix(opening).unwrap_or(text);
+            if let Some(place) = self.place(letters, written) {
                 counts[place] += 1.0;
             }
         }

@@ -63,6 +63,9 @@ pub fn estimate_of(messages: &[Message]) -> usize {
 pub struct Answer {
     choices: Vec<Candidate>,
     usage: Option<Billed>,
+    /// What llama.cpp's server measured.
+    #[serde(default)]
+    timings: Value,
 }
 
 #[derive(Debug, Deserialize)]
@@ -143,7 +146,6 @@ impl Answer {
     /// What it cost; by an estimate where the server does not tell.
     pub fn usage(&self, prompt_tokens: usize) -> Usage {
         let billed = self.usage.as_ref();
-        let written = || self.choices.iter().map(|choice| estimate(choice.text()));
         Usage {
             prompt_tokens: billed
                 .and_then(|usage| usage.prompt_tokens)
@@ -151,10 +153,28 @@ impl Answer {
             cached_tokens: billed
                 .and_then(|usage| usage.prompt_tokens_details.as_ref()?.cached_tokens)
                 .unwrap_or_default(),
-            generated_tokens: billed
-                .and_then(|usage| usage.completion_tokens)
-                .unwrap_or_else(|| written().sum()),
+            generated_tokens: self.generated_tokens(),
             ..Usage::default()
+        }
+    }
+
+    fn generated_tokens(&self) -> usize {
+        let counted = self
+            .usage
+            .as_ref()
+            .and_then(|usage| usage.completion_tokens);
+        let Some(counted) = counted else {
+            let estimates = self.choices.iter().map(|choice| estimate(choice.text()));
+            return estimates.sum();
+        };
+        // llama.cpp's server measures the first completion, and may count no other.
+        let first = self.choices.iter().min_by_key(|choice| choice.index);
+        match first {
+            Some(first) if self.timings["predicted_n"] == counted => {
+                let whole: usize = self.choices.iter().map(Candidate::length).sum();
+                counted * whole / first.length()
+            }
+            _ => counted,
         }
     }
 
@@ -165,13 +185,12 @@ impl Answer {
         (!first.top_logprobs.is_empty()).then_some(&first.top_logprobs)
     }
 
-    /// The completions in order. Of several together only the sum of tokens is known: each
+    /// The completions in order. Of several together at most the sum of tokens is known: each
     /// has its share by length.
     pub fn completions(mut self) -> Vec<Completion> {
         self.choices.sort_by_key(|choice| choice.index);
-        let total = self.usage(0).generated_tokens;
-        let lengths = self.choices.iter().map(|choice| choice.text().len().max(1));
-        let shares = shares(total, &lengths.collect::<Vec<_>>());
+        let lengths = self.choices.iter().map(Candidate::length);
+        let shares = shares(self.generated_tokens(), &lengths.collect::<Vec<_>>());
         let choices = self.choices.into_iter().zip(shares);
         choices
             .map(|(choice, tokens)| Completion {
@@ -190,6 +209,11 @@ impl Candidate {
 
     fn text(&self) -> &str {
         self.message.content.as_deref().unwrap_or_default()
+    }
+
+    /// In bytes; above 0.
+    fn length(&self) -> usize {
+        self.text().len().max(1)
     }
 }
 

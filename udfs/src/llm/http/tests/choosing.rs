@@ -99,6 +99,22 @@ async fn without_log_probabilities_letters_are_drawn() {
 }
 
 #[tokio::test]
+async fn a_server_may_repeat_the_message_that_it_continues() {
+    let server = drawing(&[
+        "Warm.\nBehavior: [A",
+        "Warm.\nBehavior: [B",
+        "Warm.\nBehavior: [B]",
+        "B",
+    ])
+    .await;
+    let mut options = options(&server);
+    options.choose_draws = 4;
+    let model = HttpModel::open(options).unwrap();
+    let reply = model.choose(&user("x"), "Warm.", 2).await.unwrap();
+    assert_eq!(reply.value.probs, [0.25, 0.75]);
+}
+
+#[tokio::test]
 async fn a_server_that_refuses_log_probabilities_is_drawn_from() {
     let server = TestServer::start(|_, body| match body.get("logprobs") {
         Some(_) => Act::json(400, json!({"error": "unknown field logprobs"})),

@@ -78,6 +78,33 @@ async fn draws_come_with_one_request() {
 }
 
 #[tokio::test]
+async fn draws_that_the_server_does_not_count_have_tokens_as_the_first_one() {
+    for (timings, expected) in [
+        (json!({"predicted_n": 6}), [6_usize, 12]),
+        (json!({"predicted_n": 2}), [2, 4]),
+        (Value::Null, [2, 4]),
+    ] {
+        let server = TestServer::start(move |_, _| {
+            let choice = |index: usize, text: &str| {
+                json!({"index": index, "message": {"content": text}, "finish_reason": "stop"})
+            };
+            let choices = [choice(0, "Warm"), choice(1, "Warmer..")];
+            let usage = json!({"prompt_tokens": 30, "completion_tokens": 6});
+            Act::json(
+                200,
+                json!({"choices": choices, "usage": usage, "timings": timings}),
+            )
+        })
+        .await;
+        let model = model(&server);
+        let reply = model.decide(&user("x"), 2, &sampling()).await.unwrap();
+        let tokens: Vec<_> = reply.value.iter().map(|d| d.tokens).collect();
+        assert_eq!(tokens, expected);
+        assert_eq!(reply.usage.generated_tokens, expected.iter().sum::<usize>());
+    }
+}
+
+#[tokio::test]
 async fn a_server_that_refuses_several_draws_is_asked_for_each() {
     let server = single().await;
     let model = model(&server);
