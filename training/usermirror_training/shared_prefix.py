@@ -29,8 +29,8 @@ which queries meet with 1 and with the score of what was written:
     of the prompt: 0, 0
     not there: what takes a token out, 0
 
-A draw's bits depend on nothing but its own tokens where P and T are multiples of 64: not on R, F,
-P, T or its place.
+Where f is f32, and P and T are multiples of 64, a draw's bits depend on nothing but its own tokens:
+not on R, F, P, T or its place.
 """
 
 from collections.abc import Iterator
