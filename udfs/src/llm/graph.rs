@@ -256,7 +256,8 @@ fn check_interface(session: &Session, known: &[CString]) -> Result<(), LoadError
     });
     if let Some(input) = unknown {
         let name = input.name();
-        return Err(LoadError::Graph(format!("it has an input `{name}`")));
+        let unknown = format!("it has an input `{name}`, which the engine does not know");
+        return Err(LoadError::Graph(unknown));
     }
     if !session
         .inputs()
