@@ -72,7 +72,10 @@ pub fn weights(session: &Session, step: &Declared) -> Result<Vec<(String, String
     let found = step.models.iter().map(|name| {
         let model = session.models.get(name)?;
         let info = model.info();
-        Ok((name.clone(), format!("{} on {}", info.precision, info.device)))
+        Ok((
+            name.clone(),
+            format!("{} on {}", info.precision, info.device),
+        ))
     });
     found.collect()
 }

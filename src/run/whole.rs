@@ -100,7 +100,7 @@ where
         rows,
         seconds: started.elapsed().as_secs_f64(),
         models: identity::models(session, step)?,
-            weights: identity::weights(session, step)?,
+        weights: identity::weights(session, step)?,
         ..ledger::Entry::default()
     };
     ledger::record(session, &entry).await?;

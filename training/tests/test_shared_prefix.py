@@ -68,8 +68,8 @@ def test_a_folder_whose_second_way_strays_is_refused(
     folder = tmp_path / "model"
     shutil.copytree(exported, folder)
     model = onnx.load(folder / "slot.onnx")
-    scale = next(t for t in model.graph.initializer if t.name == "shared/scale")
-    scale.CopyFrom(helper.make_tensor(scale.name, scale.data_type, [], [0.2]))
+    scale = next(t for t in model.graph.initializer if t.name == "shared/minus_scale")
+    scale.CopyFrom(helper.make_tensor(scale.name, scale.data_type, [], [-0.2]))
     onnx.save(model, folder / "slot.onnx")
     with pytest.raises(TrainingError, match="strays from"):
         verify(source, folder)

@@ -35,10 +35,10 @@ class SlotGraph:
         self._inputs = {value.name: value for value in self._session.get_inputs()}
         self._outputs = [value.name for value in self._session.get_outputs()]
         self.layers = sum(name.startswith("present.") for name in self._outputs) // 2
-        if (key := self._inputs.get("prefix.0.key")) is None:
+        if (value := self._inputs.get("prefix.0.value")) is None:
             raise TrainingError(f"{path} lacks shared-prefix decoding: export the checkpoint anew")
-        self.type = TYPES[key.type]
-        _, self.heads, self.width, _ = key.shape
+        self.type = TYPES[value.type]
+        _, self.heads, _, self.width = value.shape
 
     def run(self, inputs: Arrays) -> tuple[np.ndarray, Arrays]:
         """Logits f32, and the outputs `present.*`; inputs not given are zeros of size 1."""
@@ -93,8 +93,8 @@ class Draws:
     """Draws of prompts that were read the slot way, written by shared-prefix decoding.
 
     Prompt r is the first `lengths[r]` tokens in row r of `cache`, and has `counts[r]` draws. At
-    least so many `places` a prompt and tokens of a `prefix` are laid out; a `suffix` holds what a
-    draw may write.
+    least so many `places` a prompt and tokens of a `prefix` (one more than the prompt's) are laid
+    out; a `suffix` holds what a draw may write.
     """
 
     def __init__(
@@ -116,7 +116,7 @@ class Draws:
         self._draws[self._places] = np.arange(len(at))
         self._start = np.zeros(len(self._draws), np.int64)
         self._start[self._places] = [lengths[row] for row, _ in at]
-        self._prefix = _prefix(graph, cache, lengths, max(prefix, padded(max(lengths))))
+        self._prefix = _prefix(graph, cache, lengths, max(prefix, padded(max(lengths) + 1)))
         self._written = graph.cache(len(self._draws), suffix)
         self._bias = np.full((len(self._draws), 1, 1, suffix), MASKED, graph.type)
         self._step = 0
@@ -142,18 +142,18 @@ class Draws:
 
 
 def _prefix(graph: SlotGraph, cache: Arrays, lengths: list[int], length: int) -> Arrays:
-    """The prompts' keys, which the graph wants transposed, and values, and what masks the rest."""
-    bias = np.full((len(lengths), 1, 1, length), MASKED, graph.type)
+    """The prompts' keys and values, after the token that stands for what a draw has written."""
     prefix = {
         name.replace("past_key_values", "prefix"): array
         for name, array in graph.cache(len(lengths), length).items()
     }
+    for name, array in cache.items():
+        target = prefix[name.replace("past_key_values", "prefix")]
+        for row, count in enumerate(lengths):
+            target[row, :, 1 : count + 1] = array[row, :, :count]
+    marks = np.zeros((len(lengths), graph.heads, length, 2), graph.type)
+    marks[:, :, 0, 1] = 1
     for row, count in enumerate(lengths):
-        bias[row, ..., :count] = 0
-        for name, array in cache.items():
-            target = prefix[name.replace("past_key_values", "prefix")]
-            target[row, :, :count] = array[row, :, :count]
-    for name in prefix:
-        if name.endswith(".key"):
-            prefix[name] = np.ascontiguousarray(prefix[name].transpose(0, 1, 3, 2))
-    return {"prefix_bias": bias, **prefix}
+        marks[row, :, count + 1 :, 0] = MASKED
+    keys = (name for name in prefix if name.endswith(".key"))
+    return prefix | {name: np.concatenate([prefix[name], marks], axis=-1) for name in keys}

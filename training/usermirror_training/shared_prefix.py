@@ -2,8 +2,8 @@
 
 Draws of one prompt differ only in what they have written. When each keeps a copy of the prompt's
 keys and values, a step reads that copy once for every draw; here the prompt's keys and values stand
-once a prompt, and the draws are rows of one matrix product with them (Hydragen, arXiv:2402.05099,
-without its second softmax: scores are joined before it). The result is exact.
+once a prompt, and the draws are rows of one matrix product with them (Hydragen, arXiv:2402.05099).
+The result is exact.
 
 Every attention node becomes an `If`: weights, norms and feed-forward blocks exist once, whichever
 way is taken. With the input `shared` true, a step adds one token to each of B draws. Draws stand in
@@ -12,16 +12,25 @@ a grid of R prompts by F places, Z = R * F, place z belonging to prompt z // F:
     shared bool[], input_ids i64[B,1], logits_indices i64[N] into B
     draws i64[Z] (the draw at each place; any, where it is empty), places i64[B] (its inverse)
     position_ids i64[Z,1]
-    prefix_bias f[R,1,1,P], suffix_bias f[Z,1,1,T] (0, or what takes a token out: below -1e4)
-    prefix.{i}.key f[R,H,D,P] (transposed), prefix.{i}.value f[R,H,P,D]
+    suffix_bias f[Z,1,1,T] (0, or what takes a token out: below -1e4)
+    prefix.{i}.key f[R,H,P,D+2], prefix.{i}.value f[R,H,P,D]: token 0, and from 1 on the prompt's
     past_key_values.{i}.key / .value f[Z,H,T,D]: what the draws have written, all but the new token
 Outputs:
     present.{i}.key / .value f[Z,H,1,D]: the new token's, for the caller to keep
 Inputs of the other way must be given, and are not looked at: `seqlens_k`, `total_sequence_length`
 and `query_seqlens` here, all of the above but `shared` and `input_ids` there.
 
-H are heads of keys and values, each with G heads of queries; D is their width. A draw's bits depend
-on nothing but its own tokens where P and T are multiples of 64: not on R, F, P, T or its place.
+H are heads of keys and values, each with G heads of queries; D is their width. Token 0 of a prefix
+stands for all that a draw has written, so that one softmax weighs it against the prompt, and the
+scores of the prompt, by far the most numbers, need no second pass. A prefix key ends in two marks,
+which queries meet with 1 and with the score of what was written:
+
+    token 0: 0, 1 (all else of its key and value is 0)
+    of the prompt: 0, 0
+    not there: what takes a token out, 0
+
+Where f is f32, and P and T are multiples of 64, a draw's bits depend on nothing but its own tokens:
+not on R, F, P, T or its place.
 """
 
 from collections.abc import Iterator
@@ -34,8 +43,10 @@ ATTENTION = "GroupQueryAttention"
 KEY, PAST_KEY, COSINES, SINES = 1, 3, 7, 8
 """Positions among the inputs of GroupQueryAttention."""
 CONTRIB = "com.microsoft"
-SWAP = [0, 2, 1, 3, 4]
+SWAP = [0, 2, 1, 3]
 """[R,F,H,…] to [R,H,F,…], and back."""
+MARKS = 2
+"""Numbers that a prefix key has beyond its width."""
 
 
 def add(model: onnx.ModelProto) -> None:
@@ -135,29 +146,29 @@ class _Shapes:
     """[Z,H*(G+2),1,D]"""
     kinds: str
     """Heads of queries, of keys, of values."""
-    grid: str
-    """[R,F,H,G,D]"""
-    rows: str
-    """[R,H,F*G,D]"""
-    row_grid: str
-    """[R,H,F,G,D]"""
-    places: str
+    queries: str
     """[Z,H,G,D]"""
+    grid: str
+    """[R,F,H,G*(D+2)]"""
+    rows: str
+    """[R,H,F*G,D+2]"""
+    row_grid: str
+    """[R,H,F,G*D]"""
+    share_grid: str
+    """[R,H,F,G]"""
+    shares: str
+    """[Z,H,G,1]"""
     tokens: str
     """[Z,1,H*G*D]"""
-    score_grid: str
-    """[R,F,H,G,T+1]"""
-    score_rows: str
-    """[R,H,F*G,T+1]"""
-    score_row_grid: str
-    """[R,H,F,G,T+1]"""
-    score_places: str
-    """[Z,H,G,T+1]"""
-    prefix_and_written: str
-    """P, T+1"""
-    suffix_and_new: str
+    past_and_new: str
     """T, 1"""
-    scale: str
+    first: str
+    """0"""
+    last: str
+    """-1"""
+    minus_ones: str
+    """-1 for every query: [Z,H,G,1]"""
+    minus_scale: str
 
 
 def _shapes(nodes: _Nodes, initializers: list[onnx.TensorProto], sizes: _Sizes) -> _Shapes:
@@ -173,28 +184,29 @@ def _shapes(nodes: _Nodes, initializers: list[onnx.TensorProto], sizes: _Sizes) 
         return nodes.add("Concat", *lengths, axis=0)
 
     heads, group, width = sizes.heads, sizes.group, sizes.width
-    prompts = nodes.add("Shape", "prefix_bias", start=0, end=1)
-    prefix = nodes.add("Shape", "prefix_bias", start=3)
-    suffix = nodes.add("Shape", "suffix_bias", start=3)
-    new = constant(1)
-    written = nodes.add("Add", suffix, new)
-    scale = helper.make_tensor(f"{nodes.scope}/scale", sizes.kind, [], [sizes.scale])
-    initializers.append(scale)
+    prompts = nodes.add("Shape", "prefix.0.key", start=0, end=1)
+    places = nodes.add("Shape", "draws")
+    past = nodes.add("Shape", "suffix_bias", start=3)
+    minus_scale = helper.make_tensor(f"{nodes.scope}/minus_scale", sizes.kind, [], [-sizes.scale])
+    initializers.append(minus_scale)
+    minus_one = helper.make_tensor("", sizes.kind, [1], [-1.0])
     return _Shapes(
         heads=constant(-1, heads * (group + 2), 1, width),
         kinds=constant(heads * group, heads, heads),
-        grid=joined(prompts, constant(-1, heads, group, width)),
-        rows=constant(0, 0, -1, width),
-        row_grid=constant(0, 0, -1, group, width),
-        places=constant(-1, heads, group, width),
+        queries=constant(-1, heads, group, width),
+        grid=joined(prompts, constant(-1, heads, group * (width + MARKS))),
+        rows=constant(0, 0, -1, width + MARKS),
+        row_grid=constant(0, 0, -1, group * width),
+        share_grid=constant(0, 0, -1, group),
+        shares=constant(-1, heads, group, 1),
         tokens=constant(-1, 1, heads * group * width),
-        score_grid=joined(prompts, constant(-1, heads, group), written),
-        score_rows=joined(constant(0, 0, -1), written),
-        score_row_grid=joined(constant(0, 0, -1, group), written),
-        score_places=joined(constant(-1, heads, group), written),
-        prefix_and_written=joined(prefix, written),
-        suffix_and_new=joined(suffix, new),
-        scale=scale.name,
+        past_and_new=joined(past, constant(1)),
+        first=constant(0),
+        last=constant(-1),
+        minus_ones=nodes.add(
+            "ConstantOfShape", joined(places, constant(heads, group, 1)), value=minus_one
+        ),
+        minus_scale=minus_scale.name,
     )
 
 
@@ -230,10 +242,8 @@ def _attention(
 
     Gives the names of its result, and of the new token's key and value.
     """
-    past_key, past_value = layer.input[PAST_KEY], layer.input[PAST_KEY + 1]
-    prefix_key, prefix_value = (
-        name.replace("past_key_values", "prefix") for name in (past_key, past_value)
-    )
+    past = layer.input[PAST_KEY], layer.input[PAST_KEY + 1]
+    prefix = [name.replace("past_key_values", "prefix") for name in past]
 
     def rotated(heads: str) -> str:
         tables = layer.input[COSINES], layer.input[SINES]
@@ -242,44 +252,59 @@ def _attention(
             domain=CONTRIB, interleaved=sizes.interleaved,
         )  # fmt: skip
 
-    def negative_product(rows: str, prefix: str) -> str:
-        # A plain product of a single row goes through another kernel of the runtime, which rounds
-        # differently: a draw's bits would then tell whether it is alone.
-        return nodes.add("FusedMatMul", rows, prefix, domain=CONTRIB, alpha=-1.0)
-
-    def place_scores(key: str) -> str:
-        return nodes.add("FusedMatMul", place_query, key, domain=CONTRIB, transB=1)
-
     placed = nodes.add("Gather", layer.input[0], "draws", axis=0)
     heads = nodes.add("Reshape", placed, shapes.heads)
     query, key, value = nodes.add_parts("Split", heads, shapes.kinds, parts=3, axis=1)
-    # Scaled once, for the three products to come.
-    query, key = nodes.add("Mul", rotated(query), shapes.scale), rotated(key)
+    # Scaled and negated once, for the three products to come.
+    query, key = nodes.add("Mul", rotated(query), shapes.minus_scale), rotated(key)
+    query = nodes.add("Reshape", query, shapes.queries)
 
-    # Scores: a product for every place and one for every prompt, joined as rows of the prompts.
-    place_query = nodes.add("Reshape", query, shapes.places)
-    past_scores = nodes.add("Add", place_scores(past_key), "suffix_bias")
-    scores_written = nodes.add("Concat", past_scores, place_scores(key), axis=-1)
-    scores_written = _swapped(nodes, scores_written, shapes.score_grid, shapes.score_rows)
-    row_query = _swapped(nodes, query, shapes.grid, shapes.rows)
-    scores_prefix = nodes.add("Sub", "prefix_bias", negative_product(row_query, prefix_key))
-    joined = nodes.add("Concat", scores_prefix, scores_written, axis=-1)
-
-    # Values in those weights: of the prompt as rows, of what the draw wrote at its place.
-    weights = nodes.add("Softmax", joined, axis=-1)
-    on_prefix, on_written = nodes.add_parts(
-        "Split", weights, shapes.prefix_and_written, parts=2, axis=-1
-    )
-    minus_prefix = negative_product(on_prefix, prefix_value)
-    minus_prefix = _swapped(nodes, minus_prefix, shapes.row_grid, shapes.places)
-    on_written = _swapped(nodes, on_written, shapes.score_row_grid, shapes.score_places)
-    on_past, on_new = nodes.add_parts("Split", on_written, shapes.suffix_and_new, parts=2, axis=-1)
-    from_past = nodes.add("MatMul", on_past, past_value)
-    from_new = nodes.add("Mul", on_new, value)
-    from_written = nodes.add("Add", from_past, from_new)
-    attended = nodes.add("Sub", from_written, minus_prefix)
+    written, minus_score = _over_written(nodes, shapes, query, past, (key, value))
+    minus_read, share = _over_prompt(nodes, shapes, query, minus_score, prefix)
+    attended = nodes.add("Sub", nodes.add("Mul", share, written), minus_read)
     attended = nodes.add("Reshape", attended, shapes.tokens)
     return nodes.add("Gather", attended, "places", axis=0), key, value
+
+
+def _over_written(
+    nodes: _Nodes, shapes: _Shapes, query: str, past: tuple[str, str], new: tuple[str, str]
+) -> tuple[str, str]:
+    """Attention over what each draw has written, at its place, and -log(sum(exp(scores)))."""
+    past_scores = _negative_product(nodes, query, past[0], transB=1)
+    past_scores = nodes.add("Add", past_scores, "suffix_bias")
+    new_score = _negative_product(nodes, query, new[0], transB=1)
+    scores = nodes.add("Concat", past_scores, new_score, axis=-1)
+    weights = nodes.add("Softmax", scores, axis=-1)
+    on_past, on_new = nodes.add_parts("Split", weights, shapes.past_and_new, parts=2, axis=-1)
+    from_past = nodes.add("MatMul", on_past, past[1])
+    attended = nodes.add("Add", from_past, nodes.add("Mul", on_new, new[1]))
+    # The highest score less the log of its weight is log(sum(exp(scores))). A `Log` of weights
+    # rounds a number by where in the tensor it stands; `LogSoftmax` takes each row alone.
+    log_weights = nodes.add("LogSoftmax", scores, axis=-1)
+    highest = [nodes.add("ReduceMax", each, shapes.last) for each in (log_weights, scores)]
+    return attended, nodes.add("Sub", *highest)
+
+
+def _over_prompt(
+    nodes: _Nodes, shapes: _Shapes, query: str, minus_score: str, prefix: list[str]
+) -> tuple[str, str]:
+    """Attention over the prompt, negated, and the share of what was written: of that score."""
+    marked = nodes.add("Concat", query, shapes.minus_ones, minus_score, axis=-1)
+    rows = _swapped(nodes, marked, shapes.grid, shapes.rows)
+    scores = _negative_product(nodes, rows, prefix[0], transB=1)
+    weights = nodes.add("Softmax", scores, axis=-1)
+    minus_read = _negative_product(nodes, weights, prefix[1])
+    share = nodes.add("Gather", weights, shapes.first, axis=-1)
+    return (
+        _swapped(nodes, minus_read, shapes.row_grid, shapes.queries),
+        _swapped(nodes, share, shapes.share_grid, shapes.shares),
+    )
+
+
+def _negative_product(nodes: _Nodes, left: str, right: str, **attributes: int) -> str:
+    # A plain product of a single row goes through another kernel of the runtime, which rounds
+    # differently: a draw's bits would then tell whether it is alone.
+    return nodes.add("FusedMatMul", left, right, domain=CONTRIB, alpha=-1.0, **attributes)
 
 
 def _swapped(nodes: _Nodes, tensor: str, grid: str, result: str) -> str:
@@ -294,10 +319,9 @@ def _inputs(layers: int, sizes: _Sizes) -> Iterator[onnx.ValueInfoProto]:
     yield info("draws", TensorProto.INT64, ["places"])
     yield info("places", TensorProto.INT64, ["draws"])
     yield info("position_ids", TensorProto.INT64, ["places", 1])
-    yield info("prefix_bias", sizes.kind, ["prompts", 1, 1, "prefix"])
     yield info("suffix_bias", sizes.kind, ["places", 1, 1, "suffix"])
     for index in range(layers):
-        key = ["prompts", sizes.heads, sizes.width, "prefix"]
+        key = ["prompts", sizes.heads, "prefix", sizes.width + MARKS]
         value = ["prompts", sizes.heads, "prefix", sizes.width]
         yield info(f"prefix.{index}.key", sizes.kind, key)
         yield info(f"prefix.{index}.value", sizes.kind, value)

@@ -21,9 +21,9 @@
 
 pub(crate) mod cache;
 mod desk;
-mod grammar;
 #[cfg(test)]
 mod golden;
+mod grammar;
 mod memory;
 mod pool;
 mod prefixes;
@@ -37,9 +37,9 @@ mod worker;
 mod writing;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use async_trait::async_trait;
@@ -299,7 +299,10 @@ impl Backend for Engine {
         // The opening is kept room for, in case the text breaks off.
         let room = self.info.context_length - prompt.len() - (least - 1);
         let limit = sampling.max_tokens.min(room);
-        let grammar = sampling.grammar.map(|form| self.grammar(form)).transpose()?;
+        let grammar = sampling
+            .grammar
+            .map(|form| self.grammar(form))
+            .transpose()?;
         let sampling = sampling.clone();
         self.ask(|answer| {
             Request::Decide(Decide {

@@ -27,9 +27,8 @@
 //! | `draws` | i64 | [Z], the draw at each place |
 //! | `places` | i64 | [B], the place of each draw |
 //! | `position_ids` | i64 | [Z, 1] |
-//! | `prefix_bias` | f32 | [R, 1, 1, P], 0 for a token, far below for none |
-//! | `suffix_bias` | f32 | [Z, 1, 1, T] |
-//! | `prefix.{i}.key` | f32 | [R, heads, width, P] |
+//! | `suffix_bias` | f32 | [Z, 1, 1, T], 0 for a token, far below for none |
+//! | `prefix.{i}.key` | f32 | [R, heads, P, width + 2], in the end two marks |
 //! | `prefix.{i}.value` | f32 | [R, heads, P, width] |
 //! | `past_key_values.{i}.{key,value}` | f32 | [Z, heads, T, width] |
 //! | **output** `logits` | f32 | [N, V] |
@@ -49,7 +48,7 @@ use ort::{AsPointer, ortsys};
 
 use super::backend::ModelError;
 use super::engine::cache::Cache;
-use super::engine::shared::{Part, SharedCache};
+use super::engine::shared::{MARKS, Part, SharedCache};
 use super::folder::{CacheShape, Folder};
 use super::load::LoadError;
 use super::runtime::Runtime;
@@ -106,9 +105,9 @@ impl Graph {
     pub fn load(runtime: &Runtime, folder: &Folder, threads: usize) -> Result<Self, LoadError> {
         let session = session(runtime, folder, threads)
             .map_err(|error| LoadError::Graph(error.to_string()))?;
-        check_interface(&session)?;
         let (inputs, outputs) =
             names(&folder.cache).map_err(|error| LoadError::Graph(error.to_string()))?;
+        check_interface(&session, &inputs)?;
         Ok(Self {
             session,
             shape: folder.cache,
@@ -143,13 +142,13 @@ impl Graph {
     ) -> Result<ChunksExact<'_, f32>, ModelError> {
         let step = Step::append(feeds, wanted);
         let past: Vec<_> = cache.windows(step.rows()).collect();
-        let nothing = vec![0.0; self.shape.heads * self.shape.width];
-        let shapes = [
-            [1, self.shape.heads, self.shape.width, 1],
-            [1, self.shape.heads, 1, self.shape.width],
-        ];
-        let prompts = shapes.into_iter().cycle().take(past.len());
-        let prompts: Vec<_> = prompts.map(|shape| (shape, nothing.as_slice())).collect();
+        let CacheShape { heads, width, .. } = self.shape;
+        let nothing = vec![0.0; heads * (width + MARKS)];
+        let sizes = [width + MARKS, width].into_iter().cycle();
+        let prompts = sizes.take(past.len());
+        let prompts: Vec<_> = prompts
+            .map(|size| ([1, heads, 1, size], &nothing[..heads * size]))
+            .collect();
         self.run(&step, past, &prompts, None)?;
         Ok(self.logits.chunks_exact(self.vocabulary))
     }
@@ -264,7 +263,16 @@ fn session(runtime: &Runtime, folder: &Folder, threads: usize) -> ort::Result<Se
         .commit_from_file(&folder.graph)
 }
 
-fn check_interface(session: &Session) -> Result<(), LoadError> {
+fn check_interface(session: &Session, known: &[CString]) -> Result<(), LoadError> {
+    let unknown = session.inputs().iter().find(|input| {
+        let mut names = known.iter();
+        names.all(|name| name.as_bytes() != input.name().as_bytes())
+    });
+    if let Some(input) = unknown {
+        let name = input.name();
+        let unknown = format!("it has an input `{name}`, which the engine does not know");
+        return Err(LoadError::Graph(unknown));
+    }
     if !session
         .inputs()
         .iter()

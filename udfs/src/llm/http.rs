@@ -28,9 +28,7 @@ use std::sync::atomic::AtomicBool;
 use async_trait::async_trait;
 use serde_json::json;
 
-use super::backend::{
-    Backend, Choice, Decision, Message, ModelError, ModelInfo, Reply, Sampling,
-};
+use super::backend::{Backend, Choice, Decision, Message, ModelError, ModelInfo, Reply, Sampling};
 use super::letters::{first_letters, opened};
 use super::load::LoadError;
 use wire::{Body, estimate};

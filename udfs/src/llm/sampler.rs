@@ -97,7 +97,8 @@ impl Sampler {
         self.weights.clear();
         let weights = logits.iter().map(|logit| exp((logit - highest) * scale));
         self.weights.extend(weights);
-        self.weights.resize(logits.len().next_multiple_of(BLOCK), 0.0);
+        self.weights
+            .resize(logits.len().next_multiple_of(BLOCK), 0.0);
     }
 
     /// The mass of the weights above `floor`, which is at least 0.
@@ -154,7 +155,9 @@ fn highest(logits: &[f32]) -> f32 {
             *lane = lane.max(*logit);
         }
     }
-    rest.chain(&lanes).copied().fold(f32::NEG_INFINITY, f32::max)
+    rest.chain(&lanes)
+        .copied()
+        .fold(f32::NEG_INFINITY, f32::max)
 }
 
 /// e to the power of `x`, at most 0, within 2e-7 of it; NaN of NaN. A call of the mathematical

@@ -52,7 +52,9 @@ impl ExtensionOptions for ModelSettings {
                 sampling.stop = serde_json::from_str(value)
                     .ok()
                     .filter(|stop: &Vec<String>| stop.iter().all(|text| !text.is_empty()))
-                    .ok_or_else(|| wrong(key, value, "a JSON list of texts, such as [\"\\n\\n\"]"))?;
+                    .ok_or_else(|| {
+                        wrong(key, value, "a JSON list of texts, such as [\"\\n\\n\"]")
+                    })?;
             }
             "grammar" => {
                 sampling.grammar = match value {
@@ -99,7 +101,10 @@ impl ExtensionOptions for ModelSettings {
             ),
             entry(
                 "grammar",
-                &sampling.grammar.map(|form| form.to_string()).unwrap_or_default(),
+                &sampling
+                    .grammar
+                    .map(|form| form.to_string())
+                    .unwrap_or_default(),
                 "The form that decisions are held to: ekb, or empty for none",
             ),
             entry("seed", &sampling.seed, "The seed of every draw of decide"),

@@ -122,7 +122,12 @@ mod tests {
     fn rows_are_copied_between_capacities() {
         let from = counting(2, 3);
         let mut to = Cache::new(SHAPE, 2, 4);
-        to.copy(Spot { row: 1, token: 2 }, &from, Spot { row: 1, token: 1 }, 2);
+        to.copy(
+            Spot { row: 1, token: 2 },
+            &from,
+            Spot { row: 1, token: 1 },
+            2,
+        );
         let expected = [
             0., 0., 0., 0., 0., 0., 0., 0., 0., 0., 7., 8., 0., 0., 10., 11.,
         ];

@@ -153,7 +153,9 @@ impl Desk {
             self.placed.clear();
         }
         let pairs = self.placed.iter().zip(pieces);
-        let same = pairs.take_while(|(one, other)| Rc::ptr_eq(one, other)).count();
+        let same = pairs
+            .take_while(|(one, other)| Rc::ptr_eq(one, other))
+            .count();
         self.placed.truncate(same);
         let mut token: usize = count(&self.placed);
         for piece in &pieces[same..] {
@@ -191,7 +193,11 @@ impl Desk {
     ) -> Result<Vec<f32>, ModelError> {
         let feed = Feed { past, tokens };
         // The product with the vocabulary is a twentieth of a small model's work.
-        let wanted = if is_last { Wanted::Last } else { Wanted::Nothing };
+        let wanted = if is_last {
+            Wanted::Last
+        } else {
+            Wanted::Nothing
+        };
         reader.piece(&mut self.cache, feed, wanted, |logits| {
             logits.flatten().copied().collect()
         })

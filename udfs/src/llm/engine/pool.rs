@@ -91,9 +91,9 @@ impl Pool {
     /// The row's prompt, if it is here and has a place free.
     fn prompt_of(&self, row: &Row) -> Option<usize> {
         let places = self.cache.extent().places;
-        self.prompts.iter().position(|prompt| {
-            prompt.prefix.is(row.prefix()) && prompt.rows.len() < places
-        })
+        self.prompts
+            .iter()
+            .position(|prompt| prompt.prefix.is(row.prefix()) && prompt.rows.len() < places)
     }
 
     /// Draws a row's first token and, if that does not end it, adds it. Returns
@@ -252,15 +252,18 @@ impl Pool {
         };
         // Two at least: a draw that is alone has an idle one beside it.
         let places = now.places.max(need.draws.min(self.slots)).max(2);
-        let read = now.read.max(rounded_up(need.prompt));
-        let longest = limit.max(need.limit).next_multiple_of(LENGTHENED_BY);
-        let prompt = (read + places * longest) * self.shape.token_bytes();
-        let most = (PLACES_PER_SLOT * self.slots / places).max(1);
-        Extent {
-            prompts: (self.bytes / prompt.max(1)).clamp(1, most),
+        let longest = Extent {
+            prompts: 1,
             places,
-            read,
+            read: now.read.max(rounded_up(need.prompt + 1)),
+            written: limit.max(need.limit).next_multiple_of(LENGTHENED_BY),
+        };
+        let most = (PLACES_PER_SLOT * self.slots / places).max(1);
+        let prompts = self.bytes / longest.prompt_bytes(self.shape).max(1);
+        Extent {
+            prompts: prompts.clamp(1, most),
             written: now.written.max(LENGTHENED_BY),
+            ..longest
         }
     }
 }

@@ -326,7 +326,11 @@ mod tests {
         let mut sampler = Sampler::default();
         let mut row = row(stop, limit);
         let encode = |part: &&str| lexicon.tokens.control(part).unwrap();
-        let mut tokens = parts.iter().flat_map(encode).collect::<Vec<_>>().into_iter();
+        let mut tokens = parts
+            .iter()
+            .flat_map(encode)
+            .collect::<Vec<_>>()
+            .into_iter();
         let mut read = Vec::new();
         loop {
             let broken_off = matches!(row.stage, Stage::BrokenOff(..));
@@ -424,7 +428,10 @@ mod tests {
         let (decision, ..) = write(opening, &[OPENING, "C"]);
         let decision = decision.unwrap();
         assert_eq!((decision.tokens, decision.letter), (opening, None));
-        assert_eq!((decision.text.as_str(), decision.finish), ("", Finish::Length));
+        assert_eq!(
+            (decision.text.as_str(), decision.finish),
+            ("", Finish::Length)
+        );
         assert!(decision.letter_probs.is_some());
     }
 }

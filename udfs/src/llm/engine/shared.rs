@@ -3,6 +3,12 @@
 use super::cache::{Cache, Spot};
 use crate::llm::folder::CacheShape;
 
+/// Numbers that a prompt's key has beyond its width: see [`marks`].
+pub const MARKS: usize = 2;
+
+/// Added to the score of a token that is not there: far below any score, and within fp16.
+pub const ABSENT: f32 = -3e4;
+
 /// How much a [`SharedCache`] has room for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Extent {
@@ -10,7 +16,7 @@ pub struct Extent {
     pub prompts: usize,
     /// Draws of each prompt: its places.
     pub places: usize,
-    /// Tokens of a prompt.
+    /// Tokens of a prompt, and the one that stands before them.
     pub read: usize,
     /// Tokens of a draw.
     pub written: usize,
@@ -21,19 +27,28 @@ impl Extent {
     fn all_places(&self) -> usize {
         self.prompts * self.places
     }
+
+    /// Bytes of one prompt and its draws.
+    pub fn prompt_bytes(&self, shape: CacheShape) -> usize {
+        let marks = shape.layers * shape.heads * MARKS * size_of::<f32>();
+        let written = self.places * self.written;
+        (self.read + written) * shape.token_bytes() + self.read * marks
+    }
 }
 
 /// Prompts at the front, and at `prompt * places + place` what a draw has written. Per layer:
 ///
 /// | tensor | shape |
 /// | --- | --- |
-/// | key of the prompts | [prompts, heads, width, read], transposed for the product with it |
+/// | key of the prompts | [prompts, heads, read, width + 2] |
 /// | value of the prompts | [prompts, heads, read, width] |
 /// | key and value of the draws | [prompts × places, heads, written, width] |
 /// | key and value of the newest token | [prompts × places, heads, 1, width] |
 ///
-/// Memory that no token has reached is never touched, as in [`Cache`]. What lies beyond a
-/// row's tokens is old, but always a number.
+/// The first token of a prompt stands for what a draw of it has written; a key's last two
+/// numbers tell the graph which tokens are that one, the prompt's, and none.
+///
+/// What lies beyond a row's tokens is old, but always a number.
 #[derive(Debug)]
 pub struct SharedCache {
     shape: CacheShape,
@@ -62,12 +77,13 @@ pub struct Parts<'a> {
 impl SharedCache {
     /// An empty cache.
     pub fn new(shape: CacheShape, extent: Extent) -> Self {
-        let size = extent.prompts * shape.heads * extent.read * shape.width;
+        let tokens = extent.prompts * shape.heads * extent.read;
+        let sizes = sizes(shape).take(2 * shape.layers);
         Self {
             shape,
             extent,
             lengths: Vec::with_capacity(extent.prompts),
-            prompts: (0..2 * shape.layers).map(|_| vec![0.0; size]).collect(),
+            prompts: sizes.map(|size| vec![0.0; tokens * size]).collect(),
             draws: Cache::new(shape, extent.all_places(), extent.written),
             newest: Cache::new(shape, extent.all_places(), 1),
         }
@@ -90,19 +106,28 @@ impl SharedCache {
             self.add_piece(tokens, piece);
             tokens += piece.capacity();
         }
+        let (heads, width) = (self.shape.heads, self.shape.width);
+        for (tensor, size) in self.prompts.iter_mut().zip(sizes(self.shape)) {
+            let all = tensor.chunks_exact_mut(self.extent.read * size);
+            for head in all.skip(self.lengths.len() * heads).take(heads) {
+                mark(head, width, size, tokens);
+            }
+        }
         self.lengths.push(tokens);
     }
 
+    /// Copies the tokens of a piece behind the first `past` of the prompt that is being added.
     fn add_piece(&mut self, past: usize, piece: &Cache) {
-        let (width, read) = (self.shape.width, self.extent.read);
-        let first = self.lengths.len() * self.shape.heads * width * read;
-        for (layer, tensor) in self.prompts.iter_mut().enumerate() {
-            let heads = tensor[first..].chunks_exact_mut(width * read);
-            for (head, to) in heads.take(self.shape.heads).enumerate() {
-                let from = piece.head(layer, 0, head);
-                match layer % 2 {
-                    0 => transpose(from, width, &mut to[past..], read),
-                    _ => to[past * width..][..from.len()].copy_from_slice(from),
+        let (heads, width) = (self.shape.heads, self.shape.width);
+        let tensors = self.prompts.iter_mut().zip(sizes(self.shape));
+        for (index, (tensor, size)) in tensors.enumerate() {
+            let all = tensor.chunks_exact_mut(self.extent.read * size);
+            let own = all.skip(self.lengths.len() * heads).take(heads);
+            for (head, to) in own.enumerate() {
+                let rows = to.chunks_exact_mut(size).skip(1 + past);
+                let from = piece.head(index, 0, head).chunks_exact(width);
+                for (to, from) in rows.zip(from) {
+                    to[..width].copy_from_slice(from);
                 }
             }
         }
@@ -115,8 +140,8 @@ impl SharedCache {
         if index == last {
             return;
         }
-        let size = self.shape.heads * self.shape.width * self.extent.read;
-        for tensor in &mut self.prompts {
+        for (tensor, size) in self.prompts.iter_mut().zip(sizes(self.shape)) {
+            let size = self.shape.heads * self.extent.read * size;
             tensor.copy_within(last * size..(last + 1) * size, index * size);
         }
         let places = self.extent.places;
@@ -154,17 +179,17 @@ impl SharedCache {
     /// The same prompts and draws in a cache of another extent, which has room for them.
     pub fn widened(&self, extent: Extent) -> Self {
         let mut wide = Self::new(self.shape, extent);
-        let width = self.shape.width;
-        for (index, (to, from)) in wide.prompts.iter_mut().zip(&self.prompts).enumerate() {
-            // A row of numbers that stays one: of a key a number of each token, of a value all.
-            let (from_row, to_row) = match index % 2 {
-                0 => (self.extent.read, extent.read),
-                _ => (self.extent.read * width, extent.read * width),
-            };
-            let used = self.lengths.len() * self.shape.heads * width * self.extent.read;
-            let rows = from[..used].chunks_exact(from_row);
-            for (to, from) in to.chunks_exact_mut(to_row).zip(rows) {
-                to[..from_row].copy_from_slice(from);
+        let CacheShape { heads, width, .. } = self.shape;
+        let tensors = wide.prompts.iter_mut().zip(&self.prompts);
+        for ((to, from), size) in tensors.zip(sizes(self.shape)) {
+            let from = from.chunks_exact(self.extent.read * size);
+            let to = to.chunks_exact_mut(extent.read * size);
+            for (head, (to, from)) in to.zip(from).enumerate() {
+                let Some(&tokens) = self.lengths.get(head / heads) else {
+                    break;
+                };
+                to[..from.len()].copy_from_slice(from);
+                mark(to, width, size, tokens);
             }
         }
         for prompt in 0..self.lengths.len() {
@@ -182,13 +207,14 @@ impl SharedCache {
     /// The tensors of the prompts there are.
     pub fn parts(&mut self) -> Parts<'_> {
         let (prompts, places) = (self.lengths.len(), self.lengths.len() * self.extent.places);
-        let (heads, width, read) = (self.shape.heads, self.shape.width, self.extent.read);
-        let shapes = [[prompts, heads, width, read], [prompts, heads, read, width]];
-        let used = prompts * heads * width * read;
-        let of_prompts = self.prompts.iter().zip(shapes.into_iter().cycle());
+        let (heads, read) = (self.shape.heads, self.extent.read);
+        let of_prompts = self.prompts.iter().zip(sizes(self.shape));
         Parts {
             prompts: of_prompts
-                .map(|(tensor, shape)| (shape, &tensor[..used]))
+                .map(|(tensor, size)| {
+                    let shape = [prompts, heads, read, size];
+                    (shape, &tensor[..shape.iter().product()])
+                })
                 .collect(),
             draws: self.draws.windows(places).collect(),
             newest: self.newest.windows(places).collect(),
@@ -196,12 +222,27 @@ impl SharedCache {
     }
 }
 
-/// Writes `from`, rows of `width` numbers, as the columns of `to`, rows of `length` numbers.
-fn transpose(from: &[f32], width: usize, to: &mut [f32], length: usize) {
-    for (token, numbers) in from.chunks_exact(width).enumerate() {
-        for (index, &number) in numbers.iter().enumerate() {
-            to[index * length + token] = number;
+/// Numbers of a prompt's token in each tensor, layer by layer and key before value.
+fn sizes(shape: CacheShape) -> impl Iterator<Item = usize> {
+    [shape.width + MARKS, shape.width].into_iter().cycle()
+}
+
+/// Marks the tokens of one head, of `size` numbers each; a value has nothing beyond its width.
+fn mark(head: &mut [f32], width: usize, size: usize, tokens: usize) {
+    if size > width {
+        for (at, key) in head.chunks_exact_mut(size).enumerate() {
+            key[width..].copy_from_slice(&marks(at, tokens));
         }
+    }
+}
+
+/// What the key at `at` ends in, where the prompt has `tokens` tokens: what is added to its
+/// score, and how often the score of what a draw has written is.
+fn marks(at: usize, tokens: usize) -> [f32; MARKS] {
+    match at {
+        0 => [0.0, 1.0],
+        _ if at <= tokens => [0.0, 0.0],
+        _ => [ABSENT, 0.0],
     }
 }
 
@@ -218,7 +259,7 @@ mod tests {
     const EXTENT: Extent = Extent {
         prompts: 2,
         places: 2,
-        read: 3,
+        read: 4,
         written: 1,
     };
 
@@ -240,12 +281,10 @@ mod tests {
         let (key, value) = (parts.prompts[0].1, parts.prompts[1].1);
         let mut found = (Vec::new(), Vec::new(), Vec::new());
         for head in 0..2 {
-            let first = (prompt * 2 + head) * 2 * extent.read;
-            for token in 0..length {
-                for index in 0..2 {
-                    found.0.push(key[first + index * extent.read + token]);
-                    found.1.push(value[first + token * 2 + index]);
-                }
+            let first = (prompt * 2 + head) * extent.read;
+            for token in first + 1..=first + length {
+                found.0.extend(&key[token * 4..token * 4 + 2]);
+                found.1.extend(&value[token * 2..token * 2 + 2]);
             }
         }
         for place in 0..EXTENT.places {
@@ -279,6 +318,35 @@ mod tests {
         assert_eq!(draws, [1002.0, 1003.0]);
     }
 
+    /// The marks of a prompt's keys, the same in each head, and whether the first key and value
+    /// are zeros besides.
+    fn marked(cache: &mut SharedCache, prompt: usize) -> (Vec<[f32; 2]>, bool) {
+        let read = cache.extent.read;
+        let parts = cache.parts();
+        let key = &parts.prompts[0].1[prompt * 2 * read * 4..][..2 * read * 4];
+        let value = &parts.prompts[1].1[prompt * 2 * read * 2..];
+        let marks: Vec<_> = key.chunks(4).map(|key| [key[2], key[3]]).collect();
+        assert_eq!(marks[..read], marks[read..]);
+        let zeros = key[..2] == [0.0; 2] && value[..2] == [0.0; 2];
+        (marks[..read].to_vec(), zeros)
+    }
+
+    #[test]
+    fn keys_tell_what_they_are_of() {
+        let mut cache = filled();
+        let (first, own, none) = ([0.0, 1.0], [0.0, 0.0], [ABSENT, 0.0]);
+        assert_eq!(marked(&mut cache, 0), (vec![first, own, own, own], true));
+        assert_eq!(marked(&mut cache, 1), (vec![first, own, own, none], true));
+        cache.remove_prompt(0);
+        cache.add_prompt([&prompt(200, 1)]);
+        assert_eq!(marked(&mut cache, 1), (vec![first, own, none, none], true));
+        let mut wide = cache.widened(Extent { read: 5, ..EXTENT });
+        assert_eq!(
+            marked(&mut wide, 0),
+            (vec![first, own, own, none, none], true)
+        );
+    }
+
     #[test]
     fn pieces_of_a_prompt_follow_each_other() {
         let mut cache = SharedCache::new(SHAPE, EXTENT);
@@ -286,7 +354,10 @@ mod tests {
         cache.add_prompt(&pieces);
         let (key, value, _) = seen(&mut cache, 0);
         let expected = [0., 1., 2., 3., 100., 101., 4., 5., 6., 7., 102., 103.];
-        assert_eq!((key.as_slice(), value.as_slice()), (&expected[..], &expected[..]));
+        assert_eq!(
+            (key.as_slice(), value.as_slice()),
+            (&expected[..], &expected[..])
+        );
         assert_eq!(cache.lengths(), [3]);
     }
 

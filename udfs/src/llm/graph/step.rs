@@ -5,10 +5,10 @@ use std::fmt::Debug;
 use ort::value::{DynValueRef, PrimitiveTensorElementType, TensorRef};
 
 use super::{Draw, Feed, Wanted};
-use crate::llm::engine::shared::SharedCache;
+use crate::llm::engine::shared::{ABSENT, SharedCache};
 
 /// Their names, in the order of [`Step::tensors`].
-pub const NAMES: [&str; 11] = [
+pub const NAMES: [&str; 10] = [
     "input_ids",
     "seqlens_k",
     "total_sequence_length",
@@ -18,12 +18,8 @@ pub const NAMES: [&str; 11] = [
     "draws",
     "places",
     "position_ids",
-    "prefix_bias",
     "suffix_bias",
 ];
-
-/// Added to the score of a token that is not there: far below any score, and within fp16.
-const ABSENT: f32 = -3e4;
 
 /// The inputs. Of the way that is not taken they are as small as can be.
 #[derive(Debug)]
@@ -39,9 +35,7 @@ pub struct Step {
     draws: Vec<i64>,
     places: Vec<i64>,
     positions: Vec<i64>,
-    prefix_bias: Vec<f32>,
     suffix_bias: Vec<f32>,
-    prompts: usize,
 }
 
 impl Step {
@@ -58,9 +52,7 @@ impl Step {
             draws: vec![0],
             places: vec![0],
             positions: vec![0],
-            prefix_bias: vec![0.0],
             suffix_bias: vec![0.0],
-            prompts: 1,
         }
     }
 
@@ -108,11 +100,9 @@ impl Step {
         let all_places = lengths.len() * extent.places;
         let mut step = Self::new(draws.len().max(2), 1);
         step.shared = [true];
-        step.prompts = lengths.len();
         step.draws = vec![0; all_places];
         step.positions = vec![0; all_places];
         step.places.clear();
-        step.prefix_bias = biases(lengths.iter().copied(), extent.read);
         let mut written = vec![0; all_places];
         for (row, draw) in draws.iter().enumerate() {
             step.input_ids[row] = i64::from(draw.token);
@@ -145,7 +135,6 @@ impl Step {
 
     /// The tensors, in the order of [`NAMES`].
     pub fn tensors(&self) -> ort::Result<[DynValueRef<'_>; NAMES.len()]> {
-        let prefix = self.prefix_bias.len() / self.prompts;
         let suffix = self.suffix_bias.len() / self.positions.len();
         Ok([
             tensor(&[self.rows, self.width], &self.input_ids)?,
@@ -157,7 +146,6 @@ impl Step {
             tensor(&[self.draws.len()], &self.draws)?,
             tensor(&[self.places.len()], &self.places)?,
             tensor(&[self.positions.len(), 1], &self.positions)?,
-            tensor(&[self.prompts, 1, 1, prefix], &self.prefix_bias)?,
             tensor(&[self.positions.len(), 1, 1, suffix], &self.suffix_bias)?,
         ])
     }
@@ -244,7 +232,6 @@ mod tests {
         assert_eq!(step.draws, [0, 0, 1, 0]);
         assert_eq!(step.positions, [0, 3, 3, 0]);
         let a = ABSENT;
-        assert_eq!(step.prefix_bias, [0.0, 0.0, 0.0, a, 0.0, a, a, a]);
         assert_eq!(step.suffix_bias, [a, a, a, a, 0.0, 0.0, a, a]);
     }
 

@@ -4,11 +4,11 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use serde_json::json;
 
+use super::HttpModel;
 use super::decision::letter;
 use super::failure::Failure;
 use super::options::Continue;
 use super::wire::{self, Body, Likely};
-use super::HttpModel;
 use crate::llm::backend::{By, Choice, Message, ModelError, Reply, Usage};
 use crate::llm::letters::opened;
 

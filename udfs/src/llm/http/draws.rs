@@ -6,9 +6,9 @@ use futures::future::try_join_all;
 use serde_json::json;
 use twox_hash::XxHash3_64;
 
+use super::HttpModel;
 use super::failure::Failure;
 use super::wire::{Answer, Body, Completion};
-use super::HttpModel;
 use crate::llm::backend::Usage;
 
 /// Completions of a prompt, and their cost.
