@@ -89,6 +89,24 @@ fn run_arguments<'a>(more: &[&'a str]) -> Vec<&'a str> {
 }
 
 #[test]
+fn doctor_tells_what_other_weights_cost_on_ones_own_scenarios() {
+    let folder = ingested();
+    let doctor = |model| {
+        let arguments = ["doctor", "--model", model, "--against", "models/weak"];
+        output(folder.path(), &arguments)
+    };
+    let without = doctor("models/weak");
+    assert!(without.contains("not compared"), "{without}");
+    assert!(without.contains("has no table scenarios"), "{without}");
+    output(folder.path(), &run_arguments(&["--until", "decisions"]));
+    let same = doctor("models/weak");
+    assert!(same.contains("| 24        | 0.0           | 0.0"), "{same}");
+    assert!(same.contains("| 24              |"), "{same}");
+    let other = doctor("models/strong");
+    assert!(!other.contains("| 24        | 0.0 "), "{other}");
+}
+
+#[test]
 fn raw_logs_become_preference_pairs_and_a_second_run_does_nothing() {
     let folder = ingested();
     let first = output(folder.path(), &run_arguments(&[]));
@@ -114,6 +132,9 @@ fn raw_logs_become_preference_pairs_and_a_second_run_does_nothing() {
     let second = output(folder.path(), &run_arguments(&[]));
     assert_eq!(second.matches("up to date").count(), 6, "{second}");
     assert_eq!(query(folder.path(), "SELECT count(*) FROM runs"), runs);
+
+    let weights = "SELECT DISTINCT json_as_text(weights, 'weak') FROM runs WHERE step = 'scores'";
+    assert_eq!(query(folder.path(), weights), "fp32 on cpu");
 
     let to = folder.path().join("preferences");
     output(
