@@ -31,6 +31,25 @@ impl ModelOpener {
 #[async_trait]
 impl Open for ModelOpener {
     async fn open(&self, location: &str, options: &ModelOptions) -> Result<Arc<dyn Backend>> {
+        let model = self.load(location, options).await?;
+        let info = model.info();
+        tracing::info!(
+            location,
+            device = info.device,
+            precision = info.precision,
+            context_length = info.context_length,
+            "model opened"
+        );
+        Ok(model)
+    }
+}
+
+impl ModelOpener {
+    async fn load(
+        &self,
+        location: &str,
+        options: &ModelOptions,
+    ) -> Result<Arc<dyn Backend>> {
         if is_served(location) {
             let options = served(location, options)?;
             return Ok(Arc::new(HttpModel::open(options).map_err(failed)?));
