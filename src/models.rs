@@ -45,11 +45,7 @@ impl Open for ModelOpener {
 }
 
 impl ModelOpener {
-    async fn load(
-        &self,
-        location: &str,
-        options: &ModelOptions,
-    ) -> Result<Arc<dyn Backend>> {
+    async fn load(&self, location: &str, options: &ModelOptions) -> Result<Arc<dyn Backend>> {
         if is_served(location) {
             let options = served(location, options)?;
             return Ok(Arc::new(HttpModel::open(options).map_err(failed)?));
@@ -93,6 +89,7 @@ fn folder(runtime: Option<PathBuf>, options: &ModelOptions) -> Result<EngineOpti
         match key.as_str() {
             "device" => require_cpu(value)?,
             "threads" => settings.threads = Some(count(key, value)?),
+            "replicas" => settings.replicas = count(key, value)?,
             "slots" => settings.slots = count(key, value)?,
             "max_context" => settings.max_context = count(key, value)?,
             "cache_mib" => settings.cache_bytes = count(key, value)? << 20,
@@ -103,7 +100,7 @@ fn folder(runtime: Option<PathBuf>, options: &ModelOptions) -> Result<EngineOpti
             other => {
                 return plan_err!(
                     "the model of a folder has no option '{other}'; there are: device, threads, \
-                     slots, max_context, cache_mib, prompt_cache_mib"
+                     replicas, slots, max_context, cache_mib, prompt_cache_mib"
                 );
             }
         }

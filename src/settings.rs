@@ -38,10 +38,11 @@ const DEFAULTS: [(&str, &str); 15] = [
 ];
 
 /// What can be said of a model: `models.NAME.…`.
-const MODEL: [&str; 19] = [
+const MODEL: [&str; 20] = [
     "location",
     "device",
     "threads",
+    "replicas",
     "slots",
     "max_context",
     "cache_mib",

@@ -1,8 +1,9 @@
-//! The model engine: one thread per loaded model, which keeps many decisions in
-//! flight at once.
+//! The model engine: a thread per loaded model, or a few with a replica each, which keep many
+//! decisions in flight at once.
 //!
 //! | part | what it does |
 //! | --- | --- |
+//! | [`replicas`] | who is asked, where there are several |
 //! | [`worker`] | the thread: takes requests, one after the other |
 //! | [`desk`] | one row at a time: prompts, and texts scored after them |
 //! | [`writing`] | the decisions in work: fills the slots, answers |
@@ -27,6 +28,7 @@ mod grammar;
 mod memory;
 mod pool;
 mod prefixes;
+mod replicas;
 mod row;
 pub(crate) mod shared;
 #[cfg(test)]
@@ -37,8 +39,8 @@ mod worker;
 mod writing;
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Sender, channel};
+use std::sync::atomic::AtomicUsize;
+use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -49,7 +51,7 @@ use super::backend::{
     Backend, Choice, Decision, Form, Message, ModelError, ModelInfo, Reply, Sampling, Usage,
 };
 use super::chat::Chat;
-use super::folder::{Folder, TOKENIZER};
+use super::folder::{CacheShape, Folder, TOKENIZER};
 use super::graph::Graph;
 use super::letters::{Letters, OPENING, opened};
 use super::load::LoadError;
@@ -57,7 +59,9 @@ use super::runtime::Runtime;
 use super::tokens::Tokens;
 use desk::Desk;
 use grammar::Grammar;
+use memory::Room;
 use pool::Pool;
+use replicas::{Replica, Replicas};
 use worker::{Answer, Decide, Request, Score, Weight, Worker};
 use writing::Writing;
 
@@ -68,7 +72,10 @@ pub struct EngineOptions {
     pub runtime: Option<PathBuf>,
     /// Threads of the computation; one per available core when absent.
     pub threads: Option<usize>,
-    /// The most decisions in flight.
+    /// How often the model is loaded, to share the requests and the threads. More replicas on
+    /// fewer threads each wait less for each other; each holds the weights.
+    pub replicas: usize,
+    /// The most decisions in flight, of one replica.
     pub slots: usize,
     /// The longest context in tokens, where the model's own is longer.
     pub max_context: usize,
@@ -83,6 +90,7 @@ impl Default for EngineOptions {
         Self {
             runtime: None,
             threads: None,
+            replicas: 1,
             slots: 64,
             max_context: 8192,
             cache_bytes: 2 << 30,
@@ -136,12 +144,11 @@ pub struct Engine {
     tokenizer: PathBuf,
     /// The grammar of the form that was last asked for.
     grammar: Mutex<Option<(Form, Arc<Grammar>)>>,
-    live: Arc<AtomicUsize>,
-    requests: Sender<Request>,
+    replicas: Replicas,
 }
 
 impl Engine {
-    /// Opens the model folder at `location` and starts its thread, which ends
+    /// Opens the model folder at `location` and starts its threads, which end
     /// when the engine is dropped.
     ///
     /// # Errors
@@ -153,37 +160,32 @@ impl Engine {
         let bos = single_token(&lexicon.tokens, &folder.bos_token);
         let chat = Chat::parse(&folder.template, &folder.bos_token, &folder.eos_token)?;
         let runtime = Runtime::load(options.runtime.as_deref())?;
-        let threads = options.threads.unwrap_or_else(available_cores);
         let context_length = folder.context_length.min(options.max_context);
-        let room = memory::plan(folder.cache, context_length, options, memory::free())?;
-        let graph = Graph::load(&runtime, &folder, threads)?;
+        let free = memory::free() / options.replicas.max(1);
+        let room = memory::plan(folder.cache, context_length, options, free)?;
+        let lexicon = Arc::new(lexicon);
+        let slots = options.slots.max(1);
+        let mut precision = String::new();
+        let mut replicas = Vec::new();
+        for threads in shares(
+            options.threads.unwrap_or_else(available_cores),
+            options.replicas,
+        ) {
+            let graph = Graph::load(&runtime, &folder, threads)?;
+            precision = graph.precision();
+            let lexicon = Arc::clone(&lexicon);
+            replicas.push(start(graph, folder.cache, lexicon, slots, room)?);
+        }
         let info = ModelInfo {
             location: location.display().to_string(),
             family: folder.family,
-            precision: graph.precision(),
+            precision,
             context_length,
             vocabulary: folder.vocabulary,
             device: "cpu".to_owned(),
             fingerprint: folder.fingerprint,
             provenance: folder.provenance,
         };
-        let lexicon = Arc::new(lexicon);
-        let slots = options.slots.max(1);
-        let live = Arc::new(AtomicUsize::new(0));
-        let (requests, received) = channel();
-        let thread = {
-            let (lexicon, live) = (Arc::clone(&lexicon), Arc::clone(&live));
-            move || {
-                let pool = Pool::new(folder.cache, slots, room.decisions);
-                let writing = Writing::new(lexicon, pool, live);
-                let desk = Desk::new(folder.cache, room.prompts);
-                Worker::new(graph, desk, writing, received).run();
-            }
-        };
-        std::thread::Builder::new()
-            .name("model-engine".to_owned())
-            .spawn(thread)
-            .map_err(|error| LoadError::Thread(error.to_string()))?;
         Ok(Self {
             info,
             chat,
@@ -192,14 +194,13 @@ impl Engine {
             slots,
             tokenizer: location.join(TOKENIZER),
             grammar: Mutex::default(),
-            live,
-            requests,
+            replicas: Replicas::new(replicas),
         })
     }
 
     /// How many decisions are being written now.
     pub fn live(&self) -> usize {
-        self.live.load(Ordering::Relaxed)
+        self.replicas.live()
     }
 
     fn prompt(&self, messages: &[Message]) -> Result<Vec<u32>, ModelError> {
@@ -247,7 +248,7 @@ impl Engine {
         Ok(made)
     }
 
-    /// Sends a request to the thread and waits for its answer.
+    /// Sends a request to a replica and waits for its answer.
     async fn ask<T>(
         &self,
         request: impl FnOnce(Answer<T>) -> Request,
@@ -255,7 +256,7 @@ impl Engine {
         let stopped =
             || ModelError::Fatal("the model's engine has stopped; open the model again".to_owned());
         let (answer, reply) = oneshot::channel();
-        self.requests.send(request(answer)).map_err(|_| stopped())?;
+        let _asked = self.replicas.send(request(answer)).map_err(|_| stopped())?;
         reply.await.map_err(|_| stopped())?
     }
 }
@@ -267,7 +268,7 @@ impl Backend for Engine {
     }
 
     fn concurrency(&self) -> usize {
-        self.slots
+        self.slots * self.replicas.count()
     }
 
     fn count(&self, messages: &[Message], text: Option<&str>) -> Result<usize, ModelError> {
@@ -363,6 +364,36 @@ impl Backend for Engine {
         })
         .await
     }
+}
+
+/// Starts the thread of a replica.
+fn start(
+    graph: Graph,
+    shape: CacheShape,
+    lexicon: Arc<Lexicon>,
+    slots: usize,
+    room: Room,
+) -> Result<Replica, LoadError> {
+    let live = Arc::new(AtomicUsize::new(0));
+    let (requests, received) = channel();
+    let replica = Replica::new(requests, Arc::clone(&live));
+    let thread = move || {
+        let pool = Pool::new(shape, slots, room.decisions);
+        let writing = Writing::new(lexicon, pool, live);
+        let desk = Desk::new(shape, room.prompts);
+        Worker::new(graph, desk, writing, received).run();
+    };
+    std::thread::Builder::new()
+        .name("model-engine".to_owned())
+        .spawn(thread)
+        .map_err(|error| LoadError::Thread(error.to_string()))?;
+    Ok(replica)
+}
+
+/// The threads of each replica, at least one.
+fn shares(threads: usize, replicas: usize) -> impl Iterator<Item = usize> {
+    let replicas = replicas.max(1);
+    (0..replicas).map(move |index| ((threads + index) / replicas).max(1))
 }
 
 fn check_sampling(sampling: &Sampling) -> Result<(), ModelError> {

@@ -9,14 +9,17 @@ use crate::llm::backend::{By, Finish};
 use crate::llm::demo;
 use crate::llm::letters::OPENING;
 
-pub(super) fn engine(slots: usize, cache_bytes: usize) -> Engine {
-    let options = EngineOptions {
+fn options(slots: usize, cache_bytes: usize) -> EngineOptions {
+    EngineOptions {
         slots,
         cache_bytes,
         prompt_cache_bytes: cache_bytes / 4,
         ..EngineOptions::default()
-    };
-    Engine::open(&demo::folder("weak"), &options).unwrap()
+    }
+}
+
+pub(super) fn engine(slots: usize, cache_bytes: usize) -> Engine {
+    Engine::open(&demo::folder("weak"), &options(slots, cache_bytes)).unwrap()
 }
 
 fn wide() -> Engine {
@@ -383,4 +386,20 @@ async fn a_grammar_holds_decisions_to_its_lines() {
     let free = engine.decide(&prompts(1)[0], 20, &sampling(300)).await;
     let free = free.unwrap().value;
     assert!(free.iter().all(|d| !d.text.contains("Stimulus Factors:")));
+}
+
+#[tokio::test]
+async fn replicas_answer_as_one_does() {
+    let prompts = prompts(12);
+    let two = EngineOptions {
+        replicas: 2,
+        threads: Some(3),
+        ..options(8, 1 << 30)
+    };
+    let two = Engine::open(&demo::folder("weak"), &two).unwrap();
+    assert_eq!(two.concurrency(), 16);
+    let expected = decide_all(&wide(), &prompts).await;
+    assert_eq!(decide_all(&two, &prompts).await, expected);
+    assert_eq!(shares(3, 2).collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(shares(1, 2).collect::<Vec<_>>(), [1, 1]);
 }

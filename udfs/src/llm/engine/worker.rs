@@ -29,6 +29,24 @@ pub enum Request {
     Score(Score),
 }
 
+impl Request {
+    /// The tokens that come before what is to be drawn or weighed.
+    pub fn prompt(&self) -> &[u32] {
+        match self {
+            Self::Decide(decide) => &decide.prompt,
+            Self::Score(score) => &score.prompt,
+        }
+    }
+
+    /// How many draws or scores are asked for.
+    pub fn count(&self) -> usize {
+        match self {
+            Self::Decide(decide) => decide.draws,
+            Self::Score(_) => 1,
+        }
+    }
+}
+
 /// Weigh a text, which needs no slot.
 #[derive(Debug)]
 pub struct Score {
