@@ -357,9 +357,14 @@ async fn a_model_describes_itself() {
 #[tokio::test]
 async fn a_grammar_holds_decisions_to_its_lines() {
     let engine = wide();
+    // So hot that free decisions seldom keep the form.
+    let free = Sampling {
+        temperature: 2.0,
+        ..sampling(300)
+    };
     let held = Sampling {
         grammar: Some(Form::Ekb),
-        ..sampling(300)
+        ..free.clone()
     };
     let reply = engine.decide(&prompts(1)[0], 20, &held).await.unwrap();
     let ended = reply.value.iter().filter(|d| d.finish == Finish::Behavior);
@@ -372,20 +377,21 @@ async fn a_grammar_holds_decisions_to_its_lines() {
         "Evaluation: ",
         "Evaluation Style: ",
     ];
+    let has_form = |decision: &Decision| {
+        let mut found = decision.text.lines().zip(lines);
+        decision.text.lines().count() == lines.len()
+            && found.all(|(line, beginning)| line.starts_with(beginning))
+    };
     let mut whole = 0;
     for decision in ended {
         assert!(decision.letter.is_some(), "{decision:?}");
-        assert_eq!(decision.text.lines().count(), lines.len(), "{decision:?}");
-        for (line, beginning) in decision.text.lines().zip(lines) {
-            assert!(line.starts_with(beginning), "{decision:?}");
-        }
+        assert!(has_form(decision), "{decision:?}");
         whole += 1;
     }
     assert!(whole > 0, "{:?}", reply.value);
-    // Free ones have other lines, and are not touched.
-    let free = engine.decide(&prompts(1)[0], 20, &sampling(300)).await;
-    let free = free.unwrap().value;
-    assert!(free.iter().all(|d| !d.text.contains("Stimulus Factors:")));
+    let free = engine.decide(&prompts(1)[0], 20, &free).await.unwrap();
+    let kept = free.value.iter().filter(|decision| has_form(decision));
+    assert!(kept.count() < 10, "{:?}", free.value);
 }
 
 #[tokio::test]
