@@ -153,8 +153,7 @@ impl Shown {
             self.rows as f64 / seconds,
             usage.computed_tokens() as f64 / seconds,
         );
-        if usage.prompt_tokens > 0 {
-            let share = 100 * usage.cached_tokens / usage.prompt_tokens;
+        if let Some(share) = (100 * usage.cached_tokens).checked_div(usage.prompt_tokens) {
             message += &format!(", {share} % cached");
         }
         if usage.generated_tokens > 0 {

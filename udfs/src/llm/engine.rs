@@ -256,7 +256,7 @@ impl Engine {
         let stopped =
             || ModelError::Fatal("the model's engine has stopped; open the model again".to_owned());
         let (answer, reply) = oneshot::channel();
-        let _asked = self.replicas.send(request(answer)).map_err(|_| stopped())?;
+        let _asked = self.replicas.send(request(answer)).ok_or_else(stopped)?;
         reply.await.map_err(|_| stopped())?
     }
 }

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{SendError, Sender};
+use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::worker::Request;
@@ -87,11 +87,9 @@ impl Replicas {
             .sum()
     }
 
-    /// Sends a request to one of them. It counts as asked until what is returned is dropped.
-    ///
-    /// # Errors
-    /// When the replica's thread has ended.
-    pub fn send(&self, request: Request) -> Result<Asked, SendError<Request>> {
+    /// Sends a request to one of them. It counts as asked until what is returned is dropped; none
+    /// is when the replica's thread has ended.
+    pub fn send(&self, request: Request) -> Option<Asked> {
         let replica = &self.all[self.pick(prompt_hash(request.prompt()))];
         let count = request.count();
         replica.asked.fetch_add(count, Ordering::Relaxed);
@@ -99,8 +97,8 @@ impl Replicas {
             count,
             of: Arc::clone(&replica.asked),
         };
-        replica.requests.send(request)?;
-        Ok(asked)
+        replica.requests.send(request).ok()?;
+        Some(asked)
     }
 
     fn pick(&self, prompt: u64) -> usize {
@@ -191,10 +189,10 @@ mod tests {
     }
 
     #[test]
-    fn who_has_ended_is_an_error() {
+    fn who_has_ended_is_asked_nothing() {
         let (replicas, received) = replicas(1);
         drop(received);
-        assert!(replicas.send(draws(1, 1)).is_err());
+        assert!(replicas.send(draws(1, 1)).is_none());
         assert_eq!(replicas.all[0].asked(), 0);
     }
 }
