@@ -1,6 +1,5 @@
 //! Integration tests: one binary, a file a subject.
 #![expect(
-    clippy::expect_used,
     clippy::unwrap_used,
     clippy::panic,
     reason = "a test that cannot go on has failed"
