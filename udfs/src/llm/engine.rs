@@ -161,25 +161,24 @@ impl Engine {
         let chat = Chat::parse(&folder.template, &folder.bos_token, &folder.eos_token)?;
         let runtime = Runtime::load(options.runtime.as_deref())?;
         let context_length = folder.context_length.min(options.max_context);
-        let free = memory::free() / options.replicas.max(1);
+        let threads = options.threads.unwrap_or_else(available_cores);
+        let graphs = shares(threads, options.replicas)
+            .map(|threads| Graph::load(&runtime, &folder, threads))
+            .collect::<Result<Vec<_>, _>>()?;
+        // What is free beside the weights, which are in memory by now.
+        let free = memory::free() / graphs.len();
         let room = memory::plan(folder.cache, context_length, options, free)?;
         let lexicon = Arc::new(lexicon);
         let slots = options.slots.max(1);
-        let mut precision = String::new();
-        let mut replicas = Vec::new();
-        for threads in shares(
-            options.threads.unwrap_or_else(available_cores),
-            options.replicas,
-        ) {
-            let graph = Graph::load(&runtime, &folder, threads)?;
-            precision = graph.precision();
-            let lexicon = Arc::clone(&lexicon);
-            replicas.push(start(graph, folder.cache, lexicon, slots, room)?);
-        }
+        let precision = graphs.first().map(Graph::precision);
+        let replicas = graphs
+            .into_iter()
+            .map(|graph| start(graph, folder.cache, Arc::clone(&lexicon), slots, room))
+            .collect::<Result<Vec<_>, _>>()?;
         let info = ModelInfo {
             location: location.display().to_string(),
             family: folder.family,
-            precision,
+            precision: precision.unwrap_or_default(),
             context_length,
             vocabulary: folder.vocabulary,
             device: "cpu".to_owned(),
