@@ -1,5 +1,7 @@
 //! Keys and values of tokens already seen, in rows.
 
+use super::memory::zeros;
+use crate::llm::backend::ModelError;
 use crate::llm::folder::CacheShape;
 
 /// Rows of cached tokens: per layer a key and a value tensor, each
@@ -38,13 +40,27 @@ impl Spot {
 
 impl Cache {
     /// An empty cache of `rows` rows of up to `capacity` tokens.
-    pub fn new(shape: CacheShape, rows: usize, capacity: usize) -> Self {
+    ///
+    /// # Errors
+    /// When there is no memory for it.
+    pub fn new(shape: CacheShape, rows: usize, capacity: usize) -> Result<Self, ModelError> {
         let size = rows * shape.heads * capacity * shape.width;
-        Self {
+        let tensors = (0..2 * shape.layers).map(|_| zeros(size));
+        Ok(Self {
             shape,
             rows,
             capacity,
-            tensors: (0..2 * shape.layers).map(|_| vec![0.0; size]).collect(),
+            tensors: tensors.collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// A cache without room.
+    pub fn empty(shape: CacheShape) -> Self {
+        Self {
+            shape,
+            rows: 0,
+            capacity: 0,
+            tensors: vec![Vec::new(); 2 * shape.layers],
         }
     }
 
@@ -109,7 +125,7 @@ mod tests {
 
     /// A cache whose numbers count up in memory order.
     fn counting(rows: usize, capacity: usize) -> Cache {
-        let mut cache = Cache::new(SHAPE, rows, capacity);
+        let mut cache = Cache::new(SHAPE, rows, capacity).unwrap();
         for tensor in &mut cache.tensors {
             for (index, number) in tensor.iter_mut().enumerate() {
                 *number = index as f32;
@@ -121,7 +137,7 @@ mod tests {
     #[test]
     fn rows_are_copied_between_capacities() {
         let from = counting(2, 3);
-        let mut to = Cache::new(SHAPE, 2, 4);
+        let mut to = Cache::new(SHAPE, 2, 4).unwrap();
         to.copy(
             Spot { row: 1, token: 2 },
             &from,

@@ -58,7 +58,7 @@ impl Desk {
     pub fn new(shape: CacheShape, prefix_bytes: usize) -> Self {
         Self {
             shape,
-            cache: Cache::new(shape, 1, 0),
+            cache: Cache::empty(shape),
             placed: Vec::new(),
             prefixes: Prefixes::new(prefix_bytes),
         }
@@ -77,13 +77,13 @@ impl Desk {
         }
         // At least one piece is left to run, for its logits.
         pieces.truncate((tokens.len() - 1) / PIECE);
-        let reused = self.place(&pieces, tokens.len());
+        let reused = self.place(&pieces, tokens.len())?;
         let mut logits = Vec::new();
         let mut rest = tokens[reused..].chunks(PIECE).peekable();
         while let Some(tokens) = rest.next() {
             let past = pieces.len() * PIECE;
             logits = self.append(reader, past, tokens, rest.peek().is_none())?;
-            let piece = Rc::new(self.cut(past, tokens));
+            let piece = Rc::new(self.cut(past, tokens)?);
             self.placed.push(Rc::clone(&piece));
             pieces.push(piece);
         }
@@ -105,7 +105,7 @@ impl Desk {
         prefix: &Prefix,
         text: &[u32],
     ) -> Result<Vec<f32>, ModelError> {
-        let mut past = self.place(&prefix.pieces, text.len());
+        let mut past = self.place(&prefix.pieces, text.len())?;
         let parts = text.len().div_ceil(LONGEST_PART).max(1);
         let mut logits = Vec::new();
         let mut rest = text.chunks(text.len().div_ceil(parts).max(1)).peekable();
@@ -126,7 +126,7 @@ impl Desk {
         let Some((&first, rest)) = text.split_first() else {
             return Ok(0.0);
         };
-        let mut past = self.place(&prefix.pieces, text.len());
+        let mut past = self.place(&prefix.pieces, text.len())?;
         let mut sum = log_softmax(&prefix.logits, first);
         let mut targets = rest.iter();
         for tokens in text[..rest.len()].chunks(PIECE) {
@@ -145,12 +145,13 @@ impl Desk {
     /// Lays out the keys and values of `pieces`, with room for `more` tokens after them. What the
     /// row holds of them already stays: the texts after a prompt are scored one after the other.
     /// Returns how many tokens the pieces have.
-    fn place(&mut self, pieces: &[Rc<Piece>], more: usize) -> usize {
+    fn place(&mut self, pieces: &[Rc<Piece>], more: usize) -> Result<usize, ModelError> {
         let count = |pieces: &[Rc<Piece>]| pieces.iter().map(|piece| piece.tokens.len()).sum();
         let total: usize = count(pieces);
         if total + more > self.cache.capacity() {
-            self.cache = Cache::new(self.shape, 1, rounded_up(total + more));
             self.placed.clear();
+            self.cache = Cache::empty(self.shape);
+            self.cache = Cache::new(self.shape, 1, rounded_up(total + more))?;
         }
         let pairs = self.placed.iter().zip(pieces);
         let same = pairs
@@ -165,21 +166,21 @@ impl Desk {
             self.placed.push(Rc::clone(piece));
             token += tokens;
         }
-        total
+        Ok(total)
     }
 
     /// A piece of the row, `past` tokens from its beginning.
-    fn cut(&self, past: usize, tokens: &[u32]) -> Piece {
-        let mut cache = Cache::new(self.shape, 1, tokens.len());
+    fn cut(&self, past: usize, tokens: &[u32]) -> Result<Piece, ModelError> {
+        let mut cache = Cache::new(self.shape, 1, tokens.len())?;
         let from = Spot {
             row: 0,
             token: past,
         };
         cache.copy(Spot::default(), &self.cache, from, tokens.len());
-        Piece {
+        Ok(Piece {
             tokens: tokens.into(),
             cache,
-        }
+        })
     }
 
     /// Reads `tokens`, which follow `past` tokens of the row. Returns the next-token logits of

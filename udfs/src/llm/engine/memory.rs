@@ -1,8 +1,11 @@
 //! How much memory keys and values may take.
 
+use std::alloc::{Layout, alloc_zeroed};
+
 use sysinfo::{MemoryRefreshKind, System};
 
 use super::EngineOptions;
+use crate::llm::backend::ModelError;
 use crate::llm::folder::CacheShape;
 use crate::llm::load::LoadError;
 
@@ -46,6 +49,32 @@ pub fn plan(
         decisions: options.cache_bytes.min(2 * share),
         prompts: options.prompt_cache_bytes.min(share),
     })
+}
+
+/// `count` zeros, in memory that the system gives out page by page as it is written to.
+///
+/// # Errors
+/// When there is no memory for them; a vector made otherwise would end the process.
+pub fn zeros(count: usize) -> Result<Vec<f32>, ModelError> {
+    let none = || {
+        ModelError::Memory(format!(
+            "there is no memory for {} MiB of keys and values: free some, or open the model with \
+             less 'cache_mib', 'prompt_cache_mib' or 'max_context'",
+            count / ((1 << 20) / size_of::<f32>())
+        ))
+    };
+    if count == 0 {
+        return Ok(Vec::new());
+    }
+    let layout = Layout::array::<f32>(count).map_err(|_| none())?;
+    // SAFETY: the layout is not of size 0.
+    let memory = unsafe { alloc_zeroed(layout) }.cast::<f32>();
+    if memory.is_null() {
+        return Err(none());
+    }
+    // SAFETY: the memory is the global allocator's, of the layout of so many numbers, and zeros
+    // are numbers.
+    Ok(unsafe { Vec::from_raw_parts(memory, count, count) })
 }
 
 /// Bytes of memory that this process could still take: those of the machine, or of the control
@@ -96,6 +125,16 @@ mod tests {
         let message = error.to_string();
         for part in ["8192 tokens", "24 MiB", "12 MiB", "'max_context' '4096'"] {
             assert!(message.contains(part), "{message}");
+        }
+    }
+
+    #[test]
+    fn memory_that_there_is_not_is_an_error() {
+        assert_eq!(zeros(3).unwrap(), [0.0; 3]);
+        assert!(zeros(0).unwrap().is_empty());
+        for count in [usize::MAX, 1 << 58] {
+            let error = zeros(count).unwrap_err();
+            assert!(matches!(error, ModelError::Memory(_)), "{error}");
         }
     }
 

@@ -60,7 +60,7 @@ impl Pool {
             slots,
             bytes,
             limit: 0,
-            cache: SharedCache::new(shape, Extent::default()),
+            cache: SharedCache::empty(shape),
             prompts: Vec::new(),
             sampler: Sampler::default(),
         }
@@ -108,20 +108,20 @@ impl Pool {
         }
         let prompt = match self.prompt_of(&row) {
             Some(prompt) => prompt,
-            None => self.add_prompt(&row),
+            None => self.add_prompt(&row)?,
         };
         self.prompts[prompt].rows.push(row);
         Ok(None)
     }
 
-    fn add_prompt(&mut self, row: &Row) -> usize {
-        self.reserve(row.need());
+    fn add_prompt(&mut self, row: &Row) -> Result<usize, ModelError> {
+        self.reserve(row.need())?;
         let prefix = Rc::clone(row.prefix());
         self.cache
             .add_prompt(prefix.pieces.iter().map(|piece| &piece.cache));
         let rows = Vec::with_capacity(self.cache.extent().places);
         self.prompts.push(Prompt { prefix, rows });
-        self.prompts.len() - 1
+        Ok(self.prompts.len() - 1)
     }
 
     /// Writes one token to every row; returns the rows that ended.
@@ -137,7 +137,7 @@ impl Pool {
         let longest = draws.iter().map(|draw| draw.written).max();
         if longest >= Some(self.cache.extent().written) {
             let written = self.cache.extent().written + LENGTHENED_BY;
-            self.cache.lengthen(written);
+            self.cache.lengthen(written)?;
         }
         let logits = graph.decode(&mut self.cache, &draws)?;
         let mut ended = Vec::new();
@@ -205,7 +205,10 @@ impl Pool {
             prompts: self.prompts.len(),
             ..self.cache.extent()
         };
-        self.cache = self.cache.widened(extent);
+        // Where there is no memory even to copy what is left, it stays where it is.
+        if let Ok(smaller) = self.cache.widened(extent) {
+            self.cache = smaller;
+        }
         shed
     }
 
@@ -226,21 +229,36 @@ impl Pool {
     }
 
     /// Makes room for one more prompt.
-    fn reserve(&mut self, need: Need) {
+    fn reserve(&mut self, need: Need) -> Result<(), ModelError> {
         let extent = self.extent_for(need);
         if self.prompts.is_empty() {
             self.limit = need.limit;
             if extent != self.cache.extent() {
-                self.cache = SharedCache::new(self.shape, extent);
+                self.cache = SharedCache::empty(self.shape);
+                self.cache = self.made(extent)?;
             }
-            return;
+            return Ok(());
         }
         self.limit = self.limit.max(need.limit);
         let now = self.cache.extent();
         if (extent.places, extent.read) != (now.places, now.read)
             || self.prompts.len() == now.prompts
         {
-            self.cache = self.cache.widened(extent);
+            self.cache = self.cache.widened(extent)?;
+        }
+        Ok(())
+    }
+
+    /// An empty cache of this extent or, where memory is short, for fewer prompts.
+    fn made(&mut self, mut extent: Extent) -> Result<SharedCache, ModelError> {
+        loop {
+            match SharedCache::new(self.shape, extent) {
+                Err(ModelError::Memory(_)) if extent.prompts > 1 => {
+                    extent.prompts /= 2;
+                    self.bytes /= 2;
+                }
+                made => return made,
+            }
         }
     }
 

@@ -200,7 +200,7 @@ mod tests {
         let piece = |tokens: &[u32]| {
             Rc::new(Piece {
                 tokens: tokens.into(),
-                cache: Cache::new(shape, 1, tokens.len()),
+                cache: Cache::new(shape, 1, tokens.len()).unwrap(),
             })
         };
         Prefix {

@@ -1,6 +1,8 @@
 //! Keys and values of prompts, each with those of the draws that follow it.
 
 use super::cache::{Cache, Spot};
+use super::memory::zeros;
+use crate::llm::backend::ModelError;
 use crate::llm::folder::CacheShape;
 
 /// Numbers that a prompt's key has beyond its width: see [`marks`].
@@ -76,16 +78,32 @@ pub struct Parts<'a> {
 
 impl SharedCache {
     /// An empty cache.
-    pub fn new(shape: CacheShape, extent: Extent) -> Self {
+    ///
+    /// # Errors
+    /// When there is no memory for it.
+    pub fn new(shape: CacheShape, extent: Extent) -> Result<Self, ModelError> {
         let tokens = extent.prompts * shape.heads * extent.read;
         let sizes = sizes(shape).take(2 * shape.layers);
-        Self {
+        let prompts = sizes.map(|size| zeros(tokens * size));
+        Ok(Self {
             shape,
             extent,
             lengths: Vec::with_capacity(extent.prompts),
-            prompts: sizes.map(|size| vec![0.0; tokens * size]).collect(),
-            draws: Cache::new(shape, extent.all_places(), extent.written),
-            newest: Cache::new(shape, extent.all_places(), 1),
+            prompts: prompts.collect::<Result<_, _>>()?,
+            draws: Cache::new(shape, extent.all_places(), extent.written)?,
+            newest: Cache::new(shape, extent.all_places(), 1)?,
+        })
+    }
+
+    /// A cache without room.
+    pub fn empty(shape: CacheShape) -> Self {
+        Self {
+            shape,
+            extent: Extent::default(),
+            lengths: Vec::new(),
+            prompts: vec![Vec::new(); 2 * shape.layers],
+            draws: Cache::empty(shape),
+            newest: Cache::empty(shape),
         }
     }
 
@@ -166,19 +184,26 @@ impl SharedCache {
     }
 
     /// Gives each draw room for `written` tokens.
-    pub fn lengthen(&mut self, written: usize) {
-        let mut draws = Cache::new(self.shape, self.extent.all_places(), written);
+    ///
+    /// # Errors
+    /// When there is no memory for that; nothing is changed.
+    pub fn lengthen(&mut self, written: usize) -> Result<(), ModelError> {
+        let mut draws = Cache::new(self.shape, self.extent.all_places(), written)?;
         for row in 0..self.lengths.len() * self.extent.places {
             let spot = Spot::start(row);
             draws.copy(spot, &self.draws, spot, self.extent.written);
         }
         self.draws = draws;
         self.extent.written = written;
+        Ok(())
     }
 
     /// The same prompts and draws in a cache of another extent, which has room for them.
-    pub fn widened(&self, extent: Extent) -> Self {
-        let mut wide = Self::new(self.shape, extent);
+    ///
+    /// # Errors
+    /// When there is no memory for it.
+    pub fn widened(&self, extent: Extent) -> Result<Self, ModelError> {
+        let mut wide = Self::new(self.shape, extent)?;
         let CacheShape { heads, width, .. } = self.shape;
         let tensors = wide.prompts.iter_mut().zip(&self.prompts);
         for ((to, from), size) in tensors.zip(sizes(self.shape)) {
@@ -201,7 +226,7 @@ impl SharedCache {
             }
         }
         wide.lengths.extend_from_slice(&self.lengths);
-        wide
+        Ok(wide)
     }
 
     /// The tensors of the prompts there are.
@@ -265,7 +290,7 @@ mod tests {
 
     /// A row of `tokens` tokens, of numbers from `first` on.
     fn prompt(first: usize, tokens: usize) -> Cache {
-        let mut cache = Cache::new(SHAPE, 1, tokens);
+        let mut cache = Cache::new(SHAPE, 1, tokens).unwrap();
         for (_, tensor) in cache.windows(1) {
             for (index, number) in tensor.iter_mut().enumerate() {
                 *number = (first + index) as f32;
@@ -295,7 +320,7 @@ mod tests {
     }
 
     fn filled() -> SharedCache {
-        let mut cache = SharedCache::new(SHAPE, EXTENT);
+        let mut cache = SharedCache::new(SHAPE, EXTENT).unwrap();
         cache.add_prompt([&prompt(0, 3)]);
         cache.add_prompt([&prompt(100, 2)]);
         for (_, newest) in cache.parts().newest {
@@ -340,7 +365,7 @@ mod tests {
         cache.remove_prompt(0);
         cache.add_prompt([&prompt(200, 1)]);
         assert_eq!(marked(&mut cache, 1), (vec![first, own, none, none], true));
-        let mut wide = cache.widened(Extent { read: 5, ..EXTENT });
+        let mut wide = cache.widened(Extent { read: 5, ..EXTENT }).unwrap();
         assert_eq!(
             marked(&mut wide, 0),
             (vec![first, own, own, none, none], true)
@@ -349,7 +374,7 @@ mod tests {
 
     #[test]
     fn pieces_of_a_prompt_follow_each_other() {
-        let mut cache = SharedCache::new(SHAPE, EXTENT);
+        let mut cache = SharedCache::new(SHAPE, EXTENT).unwrap();
         let pieces = [prompt(0, 2), prompt(100, 1)];
         cache.add_prompt(&pieces);
         let (key, value, _) = seen(&mut cache, 0);
@@ -376,14 +401,15 @@ mod tests {
     fn room_is_made_without_a_change() {
         let mut cache = filled();
         let before = [seen(&mut cache, 0), seen(&mut cache, 1)];
-        cache.lengthen(5);
+        cache.lengthen(5).unwrap();
         assert_eq!([seen(&mut cache, 0), seen(&mut cache, 1)], before);
-        let mut wide = cache.widened(Extent {
+        let extent = Extent {
             prompts: 4,
             places: 3,
             read: 7,
             written: 5,
-        });
+        };
+        let mut wide = cache.widened(extent).unwrap();
         assert_eq!([seen(&mut wide, 0), seen(&mut wide, 1)], before);
     }
 

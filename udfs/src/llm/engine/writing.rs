@@ -96,8 +96,14 @@ impl Writing {
     /// When the model's numbers are none.
     pub fn fill(&mut self) -> Result<(), ModelError> {
         while let Some(row) = self.ready.pop_front_if(|row| self.pool.has_place(row)) {
-            if let Some((row, finish)) = self.pool.start(row, &self.lexicon)? {
-                self.end(row, finish)?;
+            let again = row.again();
+            match self.pool.start(row, &self.lexicon) {
+                Err(ModelError::Memory(_)) if self.shed() => self.ready.push_front(again),
+                ended => {
+                    if let Some((row, finish)) = ended? {
+                        self.end(row, finish)?;
+                    }
+                }
             }
         }
         self.live.store(self.pool.live(), Ordering::Relaxed);

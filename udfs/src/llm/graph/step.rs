@@ -209,9 +209,9 @@ mod tests {
             read: 4,
             written: 2,
         };
-        let mut cache = SharedCache::new(shape, extent);
+        let mut cache = SharedCache::new(shape, extent).unwrap();
         for tokens in [3, 1] {
-            cache.add_prompt([&Cache::new(shape, 1, tokens)]);
+            cache.add_prompt([&Cache::new(shape, 1, tokens).unwrap()]);
         }
         cache
     }
