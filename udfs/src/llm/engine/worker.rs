@@ -237,12 +237,12 @@ impl Worker {
         prompt: &[u32],
         text: &[u32],
         queued: Duration,
-        weighing: impl FnOnce(&mut Desk, &mut Reader<'_>, &Prefix) -> Result<T, ModelError>,
+        weighing: impl Fn(&mut Desk, &mut Reader<'_>, &Prefix) -> Result<T, ModelError>,
     ) -> Result<Reply<T>, ModelError> {
         let (prefix, cached_tokens) = self.read(prompt)?;
-        let mut reader = Reader::new(&mut self.graph, &mut self.writing);
+        let value = self.with_less(|desk, reader| weighing(desk, reader, &prefix))?;
         Ok(Reply {
-            value: weighing(&mut self.desk, &mut reader, &prefix)?,
+            value,
             usage: Usage {
                 prompt_tokens: prompt.len() + text.len(),
                 cached_tokens,
@@ -253,9 +253,17 @@ impl Worker {
     }
 
     fn read(&mut self, prompt: &[u32]) -> Result<(Rc<Prefix>, usize), ModelError> {
+        self.with_less(|desk, reader| desk.prompt(reader, prompt))
+    }
+
+    /// Does `work`, as long as memory is short with less and less besides.
+    fn with_less<T>(
+        &mut self,
+        work: impl Fn(&mut Desk, &mut Reader<'_>) -> Result<T, ModelError>,
+    ) -> Result<T, ModelError> {
         loop {
             let mut reader = Reader::new(&mut self.graph, &mut self.writing);
-            match self.desk.prompt(&mut reader, prompt) {
+            match work(&mut self.desk, &mut reader) {
                 Err(ModelError::Memory(_)) if self.desk.forget() || self.writing.shed() => {}
                 found => return found,
             }
