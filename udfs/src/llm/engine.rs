@@ -25,7 +25,7 @@ mod desk;
 #[cfg(test)]
 mod golden;
 mod grammar;
-mod memory;
+pub(crate) mod memory;
 mod pool;
 mod prefixes;
 mod replicas;

@@ -48,6 +48,7 @@ use ort::{AsPointer, ortsys};
 
 use super::backend::ModelError;
 use super::engine::cache::Cache;
+use super::engine::memory::lacking;
 use super::engine::shared::{MARKS, Part, SharedCache};
 use super::folder::{CacheShape, Folder};
 use super::load::LoadError;
@@ -181,7 +182,10 @@ impl Graph {
         prompts: &[Part<&[f32]>],
         present: Option<Vec<Part<&mut [f32]>>>,
     ) -> Result<(), ModelError> {
-        self.logits.resize(step.wanted() * self.vocabulary, 0.0);
+        let count = step.wanted() * self.vocabulary;
+        let more = count.saturating_sub(self.logits.len());
+        self.logits.try_reserve(more).map_err(|_| lacking(more))?;
+        self.logits.resize(count, 0.0);
         self.run_step(step, past, prompts, present)
             .map_err(|error| failure(&error.to_string()))
     }

@@ -51,26 +51,28 @@ pub fn plan(
     })
 }
 
+/// That there is no memory for `count` numbers.
+pub fn lacking(count: usize) -> ModelError {
+    ModelError::Memory(format!(
+        "there is no memory for {} MiB more: free some, or open the model with less 'cache_mib', \
+         'prompt_cache_mib' or 'max_context'",
+        count.div_ceil((1 << 20) / size_of::<f32>())
+    ))
+}
+
 /// `count` zeros, in memory that the system gives out page by page as it is written to.
 ///
 /// # Errors
 /// When there is no memory for them; a vector made otherwise would end the process.
 pub fn zeros(count: usize) -> Result<Vec<f32>, ModelError> {
-    let none = || {
-        ModelError::Memory(format!(
-            "there is no memory for {} MiB of keys and values: free some, or open the model with \
-             less 'cache_mib', 'prompt_cache_mib' or 'max_context'",
-            count / ((1 << 20) / size_of::<f32>())
-        ))
-    };
     if count == 0 {
         return Ok(Vec::new());
     }
-    let layout = Layout::array::<f32>(count).map_err(|_| none())?;
+    let layout = Layout::array::<f32>(count).map_err(|_| lacking(count))?;
     // SAFETY: the layout is not of size 0.
     let memory = unsafe { alloc_zeroed(layout) }.cast::<f32>();
     if memory.is_null() {
-        return Err(none());
+        return Err(lacking(count));
     }
     // SAFETY: the memory is the global allocator's, of the layout of so many numbers, and zeros
     // are numbers.
