@@ -83,6 +83,9 @@ impl Sampler {
         let (mut floor, mut mass) = (0.0, total);
         loop {
             let token = self.pick(floor, uniforms.next() * mass)?;
+            if sampling.top_p >= 1.0 {
+                return u32::try_from(token).ok();
+            }
             floor = self.weights[token];
             mass = self.mass_above(floor);
             if mass < sampling.top_p * total {
@@ -93,7 +96,8 @@ impl Sampler {
 
     fn weigh(&mut self, logits: &[f32], temperature: f64) {
         let highest = highest(logits);
-        let scale = (1.0 / temperature) as f32;
+        // Neither 0 nor infinite, at whatever temperature: products with them may be no numbers.
+        let scale = (1.0 / temperature).clamp(f32::MIN_POSITIVE.into(), f32::MAX.into()) as f32;
         self.weights.clear();
         let weights = logits.iter().map(|logit| exp((logit - highest) * scale));
         self.weights.extend(weights);
@@ -288,6 +292,16 @@ mod tests {
         logits[700] = 0.1;
         for position in 0..100 {
             assert_eq!(draw(&logits, &sampling(1.0, 1e-9), position), 700);
+        }
+    }
+
+    #[test]
+    fn any_temperature_will_do() {
+        let logits = [f32::NEG_INFINITY, 0.5, 3.0, f32::NEG_INFINITY];
+        for position in 0..100 {
+            assert_eq!(draw(&logits, &sampling(1e-300, 0.9), position), 2);
+            let hot = draw(&logits, &sampling(1e300, 1.0), position);
+            assert!([1, 2].contains(&hot), "{hot}");
         }
     }
 
