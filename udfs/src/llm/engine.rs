@@ -210,9 +210,10 @@ impl Engine {
         Ok(prompt)
     }
 
-    /// The fewest tokens that a decision takes: one of its own, and the opening after it.
+    /// The fewest tokens that a decision takes: one of its own, and an opening after it.
     fn least_written(&self) -> usize {
-        1 + self.lexicon.opening(false).len()
+        let openings = self.lexicon.openings.iter().map(Vec::len);
+        1 + openings.max().unwrap_or_default()
     }
 
     /// The tokens of a decision up to where its letter follows.
