@@ -1,6 +1,7 @@
 -- What smaller weights cost: how far the letters' probabilities after a decision are from those of
 -- the same model in full precision, on scenarios of this lake. `distance` is the total variation
--- distance, 0 to 1; `same_top_letter` counts the scenarios whose likeliest letter is the same.
+-- distance, 0 to 1; `same_top_letter` counts the scenarios whose likeliest letter is the same, and
+-- `failed` those that a model could not take.
 --
 -- inputs: scenarios, decisions
 WITH decided AS (
@@ -27,7 +28,12 @@ asked AS (
     FROM sampled
 ),
 letters AS (
-    SELECT scenario_id, unnest(small['probs']) AS small, unnest(exact['probs']) AS exact FROM asked
+    SELECT
+        scenario_id,
+        -- One that failed stays, with no probability.
+        unnest(coalesce(small['probs'], [NULL])) AS small,
+        unnest(coalesce(exact['probs'], [NULL])) AS exact
+    FROM asked
 ),
 compared AS (
     SELECT
@@ -41,5 +47,6 @@ SELECT
     count(*) AS scenarios,
     round(avg(distance), 6) AS mean_distance,
     round(max(distance), 6) AS longest_distance,
-    count(*) FILTER (WHERE same_top_letter) AS same_top_letter
+    count(*) FILTER (WHERE same_top_letter AND distance IS NOT NULL) AS same_top_letter,
+    count(*) FILTER (WHERE distance IS NULL) AS failed
 FROM compared;
