@@ -12,14 +12,31 @@ use datafusion::arrow::array::{
 };
 use datafusion::arrow::buffer::{NullBuffer, OffsetBuffer, ScalarBuffer};
 use datafusion::arrow::compute::can_cast_types;
-use datafusion::arrow::datatypes::{DataType, Field};
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::{exec_datafusion_err, exec_err, plan_err};
 use datafusion::error::Result;
+use datafusion::logical_expr::function::StateFieldsArgs;
+use datafusion::logical_expr::utils::format_state_name;
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs};
 
 /// A list whose elements may be null, the kind that SQL builds.
 pub(crate) fn list_of(element: DataType) -> DataType {
     DataType::new_list(element, true)
+}
+
+/// The fields of an aggregate's state, from their names and types.
+pub(crate) fn state_fields<const N: usize>(
+    args: &StateFieldsArgs,
+    fields: [(&str, DataType); N],
+) -> Vec<FieldRef> {
+    let field = |(name, data_type)| -> FieldRef {
+        Arc::new(Field::new(
+            format_state_name(args.name, name),
+            data_type,
+            true,
+        ))
+    };
+    fields.into_iter().map(field).collect()
 }
 
 /// The types `wanted`, when the arguments `given` can become them without a change of

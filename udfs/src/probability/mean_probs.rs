@@ -4,19 +4,18 @@ use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, Decimal128Array, Float64Array};
 use datafusion::arrow::datatypes::{
-    DECIMAL128_MAX_PRECISION, DataType, Decimal128Type, Field, FieldRef, Float64Type, Int64Type,
+    DECIMAL128_MAX_PRECISION, DataType, Decimal128Type, FieldRef, Float64Type, Int64Type,
 };
 use datafusion::common::{ScalarValue, exec_err, utils::SingleRowListArrayBuilder};
 use datafusion::error::Result;
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
-use datafusion::logical_expr::utils::format_state_name;
 use datafusion::logical_expr::{
     Accumulator, AggregateUDFImpl, Documentation, Signature, Volatility,
 };
 use datafusion_macros::user_doc;
 
 use super::check_distribution;
-use crate::columns::{Lists, coerce, list_of};
+use crate::columns::{Lists, coerce, list_of, state_fields};
 
 /// Sums are kept in units of 2^-96. Integers add up to the same total in any
 /// order, so neither partitions nor batches change the last bit of a mean.
@@ -66,17 +65,8 @@ impl AggregateUDFImpl for MeanProbs {
     }
 
     fn state_fields(&self, args: StateFieldsArgs) -> Result<Vec<FieldRef>> {
-        let field = |name, data_type| {
-            Arc::new(Field::new(
-                format_state_name(args.name, name),
-                data_type,
-                true,
-            ))
-        };
-        Ok(vec![
-            field("count", DataType::Int64),
-            field("sums", list_of(UNITS_TYPE)),
-        ])
+        let fields = [("count", DataType::Int64), ("sums", list_of(UNITS_TYPE))];
+        Ok(state_fields(&args, fields))
     }
 
     fn documentation(&self) -> Option<&Documentation> {

@@ -11,7 +11,6 @@ use datafusion::arrow::datatypes::{
 use datafusion::common::{ScalarValue, exec_err, utils::SingleRowListArrayBuilder};
 use datafusion::error::Result;
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
-use datafusion::logical_expr::utils::format_state_name;
 use datafusion::logical_expr::{
     Accumulator, AggregateUDFImpl, Documentation, Signature, Volatility,
 };
@@ -20,7 +19,7 @@ use faer::MatRef;
 
 use super::candidates::size;
 use super::windows::field;
-use crate::columns::{Lists, coerce, list_of};
+use crate::columns::{Lists, coerce, list_of, state_fields};
 
 const NAME: &str = "dense_rows";
 
@@ -121,18 +120,12 @@ impl AggregateUDFImpl for DenseRows {
     }
 
     fn state_fields(&self, args: StateFieldsArgs) -> Result<Vec<FieldRef>> {
-        let field = |name, data_type| {
-            Arc::new(Field::new(
-                format_state_name(args.name, name),
-                data_type,
-                true,
-            ))
-        };
-        Ok(vec![
-            field("rows", list_of(DataType::Int64)),
-            field("numbers", list_of(DataType::Float32)),
-            field("row_count", DataType::Int64),
-        ])
+        let fields = [
+            ("rows", list_of(DataType::Int64)),
+            ("numbers", list_of(DataType::Float32)),
+            ("row_count", DataType::Int64),
+        ];
+        Ok(state_fields(&args, fields))
     }
 
     fn documentation(&self) -> Option<&Documentation> {

@@ -11,7 +11,6 @@ use datafusion::common::{
 };
 use datafusion::error::Result;
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
-use datafusion::logical_expr::utils::format_state_name;
 use datafusion::logical_expr::{
     Accumulator, AggregateUDFImpl, Documentation, Signature, Volatility,
 };
@@ -20,7 +19,7 @@ use faer::Mat;
 
 use super::candidates::size;
 use super::singular::{Sparse, right_singular_vectors};
-use crate::columns::{Lists, coerce, list_of};
+use crate::columns::{Lists, coerce, list_of, state_fields};
 
 #[user_doc(
     doc_section(label = "Ranking Functions"),
@@ -87,19 +86,13 @@ impl AggregateUDFImpl for Factorize {
     }
 
     fn state_fields(&self, args: StateFieldsArgs) -> Result<Vec<FieldRef>> {
-        let field = |name, data_type| {
-            Arc::new(Field::new(
-                format_state_name(args.name, name),
-                data_type,
-                true,
-            ))
-        };
-        Ok(vec![
-            field("users", list_of(DataType::Int64)),
-            field("items", list_of(DataType::Int64)),
-            field("item_count", DataType::Int64),
-            field("rank", DataType::Int64),
-        ])
+        let fields = [
+            ("users", list_of(DataType::Int64)),
+            ("items", list_of(DataType::Int64)),
+            ("item_count", DataType::Int64),
+            ("rank", DataType::Int64),
+        ];
+        Ok(state_fields(&args, fields))
     }
 
     fn documentation(&self) -> Option<&Documentation> {

@@ -11,14 +11,13 @@ use datafusion::arrow::datatypes::{
 use datafusion::common::{HashMap, ScalarValue, exec_err, utils::SingleRowListArrayBuilder};
 use datafusion::error::Result;
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
-use datafusion::logical_expr::utils::format_state_name;
 use datafusion::logical_expr::{
     Accumulator, AggregateUDFImpl, Documentation, Signature, Volatility,
 };
 use datafusion_macros::user_doc;
 
 use super::candidates::size;
-use crate::columns::{Lists, coerce, list_of, offset};
+use crate::columns::{Lists, coerce, list_of, offset, state_fields};
 
 #[user_doc(
     doc_section(label = "Ranking Functions"),
@@ -93,20 +92,14 @@ impl AggregateUDFImpl for SparseRows {
     }
 
     fn state_fields(&self, args: StateFieldsArgs) -> Result<Vec<FieldRef>> {
-        let field = |name, data_type| {
-            Arc::new(Field::new(
-                format_state_name(args.name, name),
-                data_type,
-                true,
-            ))
-        };
-        Ok(vec![
-            field("rows", list_of(DataType::Int32)),
-            field("term_numbers", list_of(DataType::Int32)),
-            field("weights", list_of(DataType::Float64)),
-            field("terms", list_of(DataType::Utf8)),
-            field("row_count", DataType::Int64),
-        ])
+        let fields = [
+            ("rows", list_of(DataType::Int32)),
+            ("term_numbers", list_of(DataType::Int32)),
+            ("weights", list_of(DataType::Float64)),
+            ("terms", list_of(DataType::Utf8)),
+            ("row_count", DataType::Int64),
+        ];
+        Ok(state_fields(&args, fields))
     }
 
     fn documentation(&self) -> Option<&Documentation> {
