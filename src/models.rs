@@ -92,10 +92,9 @@ fn folder(runtime: Option<PathBuf>, options: &ModelOptions) -> Result<EngineOpti
             "replicas" => settings.replicas = count(key, value)?,
             "slots" => settings.slots = count(key, value)?,
             "max_context" => settings.max_context = count(key, value)?,
-            "cache_mib" => settings.cache_bytes = count(key, value)? << 20,
+            "cache_mib" => settings.cache_bytes = mib(count(key, value)?),
             "prompt_cache_mib" => {
-                let mib: usize = read(key, value, "a number of at least 0")?;
-                settings.prompt_cache_bytes = mib << 20;
+                settings.prompt_cache_bytes = mib(read(key, value, "a number of at least 0")?);
             }
             other => {
                 return plan_err!(
@@ -187,6 +186,11 @@ fn count(key: &str, value: &str) -> Result<usize> {
         Ok(number) if number > 0 => Ok(number),
         _ => plan_err!("model option {key} '{value}' is not a number above 0"),
     }
+}
+
+/// Bytes of so many MiB, or as many as there can be.
+fn mib(count: usize) -> usize {
+    count.saturating_mul(1 << 20)
 }
 
 fn read<T: FromStr>(key: &str, value: &str, must_be: &str) -> Result<T> {
