@@ -1,20 +1,13 @@
 """The slot graph: one ONNX graph for prefill, ragged decoding and scoring.
 
-The onnxruntime-genai builder writes a graph whose attention mask is only a length and
-which returns logits for every position. Batches of rows at different lengths need more:
-each row's own length, the number of its new tokens, and logits for the positions that
-matter. The operators underneath offer all of it, so the graph is rewired, not retrained.
+The onnxruntime-genai builder writes a graph whose attention mask is only a length, whose rows each
+hold a copy of all they follow, and which returns logits for every position. Here texts share the
+prompts that they follow (`attention`), and logits come for the positions that matter. The graph is
+rewired, not retrained.
 
-Inputs (B rows, S new tokens right-padded, N asked positions, C cache capacity):
-    input_ids i64[B,S], seqlens_k i32[B] (valid tokens after the step - 1),
-    total_sequence_length i32[], query_seqlens i32[B], logits_indices i64[N] into B*S,
-    past_key_values.{i}.key / .value f[B,H,C,D]
-Outputs:
-    logits f[N,V], present.{i}.key / .value f[B,H,C,D] (may alias the past)
+Inputs and outputs are those of `attention`, and
+    logits f[N,V]: the next-token logits after the asked of the B*S new tokens
 f is f16 in a graph of precision fp16, and f32 in every other.
-
-A second way through the same weights, with inputs of its own, is in `shared_prefix`: the input
-`shared` chooses.
 """
 
 from pathlib import Path
@@ -22,15 +15,12 @@ from pathlib import Path
 import onnx
 from onnx import TensorProto, helper
 
-from . import shared_prefix
+from . import attention
 
 FILE = "slot.onnx"
 WEIGHTS_FILE = "slot.onnx.data"
 LARGEST_SINGLE_FILE = 1 << 30
 """Bytes of weights beyond which they get a file of their own (a graph file ends at 2 GiB)."""
-
-QUERY_SEQLENS_INPUT = 16
-"""Position of the optional `query_seqlens` input of GroupQueryAttention (runtime >= 1.32)."""
 
 
 def convert(source: Path, target: Path, precision: str) -> None:
@@ -41,10 +31,8 @@ def convert(source: Path, target: Path, precision: str) -> None:
     model = onnx.load(source)
     graph = model.graph
     _drop_attention_mask(graph)
-    _expose_lengths(graph)
     _gather_before_head(graph)
-    _declare_interface(graph)
-    shared_prefix.add(model)
+    _declare_interface(graph, list(attention.replace(graph)))
     del graph.value_info[:]
     helper.set_model_props(model, {"precision": precision})
     large = model.ByteSize() > LARGEST_SINGLE_FILE
@@ -58,18 +46,6 @@ def _drop_attention_mask(graph: onnx.GraphProto) -> None:
         raise ValueError("no attention-mask nodes found: the builder's layout has changed")
     del graph.node[:]
     graph.node.extend(kept)
-
-
-def _expose_lengths(graph: onnx.GraphProto) -> None:
-    """Feeds every attention node from the graph's own length inputs."""
-    attention = [node for node in graph.node if node.op_type == "GroupQueryAttention"]
-    if not attention:
-        raise ValueError("no GroupQueryAttention node: build with the CPU or CUDA provider")
-    for node in attention:
-        node.input[5] = "seqlens_k"
-        node.input[6] = "total_sequence_length"
-        padding = QUERY_SEQLENS_INPUT - len(node.input)
-        node.input.extend([""] * padding + ["query_seqlens"])
 
 
 def _gather_before_head(graph: onnx.GraphProto) -> None:
@@ -98,21 +74,18 @@ def _hidden_size(graph: onnx.GraphProto) -> int:
     return weight.dims[0]
 
 
-def _declare_interface(graph: onnx.GraphProto) -> None:
-    """Replaces the graph's declared inputs and outputs by the slot contract."""
-    declared = {value.name: value for value in graph.input}
-    cache = [value for name, value in declared.items() if name.startswith("past_key_values.")]
-    lengths = [
-        helper.make_tensor_value_info("seqlens_k", TensorProto.INT32, ["batch_size"]),
-        helper.make_tensor_value_info("total_sequence_length", TensorProto.INT32, []),
-        helper.make_tensor_value_info("query_seqlens", TensorProto.INT32, ["batch_size"]),
-        helper.make_tensor_value_info("logits_indices", TensorProto.INT64, ["num_logits"]),
-    ]
+def _declare_interface(graph: onnx.GraphProto, of_attention: list[onnx.ValueInfoProto]) -> None:
+    """Replaces the graph's declared inputs and outputs by its contract."""
+    tokens = next(value for value in graph.input if value.name == "input_ids")
+    wanted = helper.make_tensor_value_info("logits_indices", TensorProto.INT64, ["num_logits"])
+    del graph.input[:]
+    graph.input.extend([tokens, wanted, *of_attention])
     logits, presents = graph.output[0], list(graph.output)[1:]
     kind = logits.type.tensor_type
     vocabulary = kind.shape.dim[-1].dim_value
     asked = helper.make_tensor_value_info("logits", kind.elem_type, ["num_logits", vocabulary])
-    del graph.input[:]
-    graph.input.extend([declared["input_ids"], *lengths, *cache])
+    for present in presents:
+        present.type.tensor_type.shape.dim[2].dim_param = "new"
+        present.type.tensor_type.shape.dim[0].dim_param = "places"
     del graph.output[:]
     graph.output.extend([asked, *presents])
