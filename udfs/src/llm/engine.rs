@@ -13,6 +13,7 @@
 //! | [`grammar`] | the form that decisions can be held to |
 //! | [`prefixes`] | prompts kept for the next caller |
 //! | [`cache`] | keys and values of rows |
+//! | [`prompts`] | keys and values of prompts, as texts share them |
 //! | [`shared`] | keys and values of prompts and of the draws that share them |
 //!
 //! A prompt goes through the model once. Its draws share its keys and values, enter
@@ -28,6 +29,7 @@ mod grammar;
 pub(crate) mod memory;
 mod pool;
 mod prefixes;
+pub(crate) mod prompts;
 mod replicas;
 mod row;
 pub(crate) mod shared;

@@ -1,40 +1,26 @@
-//! The slot graph: a decoder-only transformer over cached keys and values, with two ways
-//! through its attention.
+//! The slot graph: a decoder-only transformer whose texts share the prompts that they follow.
 //!
-//! Reading, it appends tokens to B rows of a [`Cache`], in place:
+//! A step adds S tokens to each of B texts, which stand in the Z = R × F places of R prompts. The
+//! prompts' keys and values are read once for all texts of a prompt, as one matrix product
+//! (Hydragen, arXiv:2402.05099):
 //!
 //! | input | type | shape |
 //! | --- | --- | --- |
-//! | `input_ids` | i64 | [B, S], each row padded on the right |
-//! | `seqlens_k` | i32 | [B], valid tokens of the row after the step, less 1 |
-//! | `total_sequence_length` | i32 | [], the most valid tokens of any row |
-//! | `query_seqlens` | i32 | [B], new tokens of the row |
+//! | `input_ids` | i64 | [B, S] |
 //! | `logits_indices` | i64 | [N], into the flattened B × S |
-//! | `shared` | bool | [], false |
-//! | `past_key_values.{i}.{key,value}` | f32 | [B, heads, capacity, width] |
-//! | **output** `logits` | f32 | [N, V] |
-//! | **output** `present.{i}.{key,value}` | f32 | the past's memory, appended to |
-//!
-//! Writing, it gives one token to each of B draws, which stand in the Z = R × F places of R
-//! prompts in a [`SharedCache`]. The prompts' keys and values are read once for all draws of
-//! a prompt, as one matrix product (Hydragen, arXiv:2402.05099):
-//!
-//! | input | type | shape |
-//! | --- | --- | --- |
-//! | `input_ids` | i64 | [B, 1] |
-//! | `logits_indices` | i64 | [N], into B |
-//! | `shared` | bool | [], true |
-//! | `draws` | i64 | [Z], the draw at each place |
-//! | `places` | i64 | [B], the place of each draw |
-//! | `position_ids` | i64 | [Z, 1] |
-//! | `suffix_bias` | f32 | [Z, 1, 1, T], 0 for a token, far below for none |
+//! | `texts` | i64 | [Z], the text at each place |
+//! | `places` | i64 | [B], the place of each text |
+//! | `position_ids` | i64 | [Z, S] |
+//! | `bias` | f32 | [Z, 1, S, T + S], 0 for a token, far below for none |
 //! | `prefix.{i}.key` | f32 | [R, heads, P, width + 2], in the end two marks |
 //! | `prefix.{i}.value` | f32 | [R, heads, P, width] |
-//! | `past_key_values.{i}.{key,value}` | f32 | [Z, heads, T, width] |
+//! | `past_key_values.{i}.{key,value}` | f32 | [Z, heads, T, width], what was written |
 //! | **output** `logits` | f32 | [N, V] |
-//! | **output** `present.{i}.{key,value}` | f32 | [Z, heads, 1, width], the new token's |
+//! | **output** `present.{i}.{key,value}` | f32 | [Z, heads, S, width], the new tokens' |
 //!
-//! What a draw gets does not depend on P, T or what else is in work, not by a bit.
+//! Reading, there is one prompt and one text, and nothing was written. Writing, S is 1 and each
+//! draw is a text. What a text gets does not depend on P, T or what else is in work, not by a
+//! bit; it does, in the last bits, on how its tokens are spread over steps.
 
 mod step;
 
@@ -47,31 +33,23 @@ use ort::value::{TensorElementType, TensorRefMut};
 use ort::{AsPointer, ortsys};
 
 use super::backend::ModelError;
-use super::engine::cache::Cache;
+use super::engine::cache::{Cache, Part};
 use super::engine::memory::lacking;
-use super::engine::shared::{MARKS, Part, SharedCache};
+use super::engine::prompts::Prompts;
+use super::engine::shared::SharedCache;
 use super::folder::{CacheShape, Folder};
 use super::load::LoadError;
 use super::runtime::Runtime;
 use step::{Step, tensor};
 
-/// What one cache row is to be given.
-#[derive(Debug, Clone, Copy)]
-pub struct Feed<'a> {
-    /// Valid tokens in the row before.
-    pub past: usize,
-    /// The tokens to append, at least one.
-    pub tokens: &'a [u32],
-}
-
-/// For which of the appended tokens the next-token logits are wanted.
+/// For which of the read tokens the next-token logits are wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wanted {
     /// None: the tokens are read for what is to follow.
     Nothing,
-    /// The last of each row.
+    /// The last.
     Last,
-    /// All of the only row.
+    /// All.
     All,
 }
 
@@ -94,6 +72,8 @@ pub struct Graph {
     vocabulary: usize,
     inputs: Vec<CString>,
     outputs: Vec<CString>,
+    /// A token of nothing, [1, heads, 1, width].
+    nothing: Vec<f32>,
     /// The last step's logits, [N, V].
     logits: Vec<f32>,
 }
@@ -115,6 +95,7 @@ impl Graph {
             vocabulary: folder.vocabulary,
             inputs,
             outputs,
+            nothing: vec![0.0; folder.cache.heads * folder.cache.width],
             logits: Vec::new(),
         })
     }
@@ -126,31 +107,26 @@ impl Graph {
         precision.unwrap_or_else(|| "fp32".to_owned())
     }
 
-    /// Appends to the first rows of `cache`, one feed a row, and returns the
-    /// wanted logits, one slice of the vocabulary's length each, in order.
-    ///
-    /// A row's result does not depend on what the other rows are, not by a bit:
-    /// the kernels accumulate each row alone. It does, in the last bits, on how
-    /// its own tokens are spread over runs.
+    /// Reads `tokens` after the only prompt of `before`, fills the only row of `new` with their
+    /// keys and values, and returns the wanted logits, one slice of the vocabulary's length each.
     ///
     /// # Errors
-    /// When ONNX Runtime fails; the fed rows are then not valid.
-    pub fn append(
+    /// When ONNX Runtime fails; `new` is then not valid.
+    pub fn read(
         &mut self,
-        cache: &mut Cache,
-        feeds: &[Feed<'_>],
+        before: &Prompts,
+        tokens: &[u32],
         wanted: Wanted,
+        new: &mut Cache,
     ) -> Result<ChunksExact<'_, f32>, ModelError> {
-        let step = Step::append(feeds, wanted);
-        let past: Vec<_> = cache.windows(step.rows()).collect();
-        let CacheShape { heads, width, .. } = self.shape;
-        let nothing = vec![0.0; heads * (width + MARKS)];
-        let sizes = [width + MARKS, width].into_iter().cycle();
-        let prompts = sizes.take(past.len());
-        let prompts: Vec<_> = prompts
-            .map(|size| ([1, heads, 1, size], &nothing[..heads * size]))
-            .collect();
-        self.run(&step, past, &prompts, None)?;
+        let past = before.lengths().first().copied().unwrap_or_default();
+        let step = Step::read(past, tokens, wanted);
+        self.run(
+            &step,
+            &before.parts().collect::<Vec<_>>(),
+            None,
+            new.parts_mut(1).collect(),
+        )?;
         Ok(self.logits.chunks_exact(self.vocabulary))
     }
 
@@ -160,68 +136,67 @@ impl Graph {
     ///
     /// # Errors
     /// When ONNX Runtime fails; the draws are then not valid.
-    pub fn decode(
+    pub fn write(
         &mut self,
         cache: &mut SharedCache,
         draws: &[Draw],
     ) -> Result<ChunksExact<'_, f32>, ModelError> {
-        let step = Step::decode(cache, draws);
+        let step = Step::write(cache, draws);
         let parts = cache.parts();
-        self.run(&step, parts.draws, &parts.prompts, Some(parts.newest))?;
+        self.run(&step, &parts.prompts, Some(&parts.draws), parts.newest)?;
         for draw in draws {
             cache.keep(draw.place, draw.written);
         }
         Ok(self.logits.chunks_exact(self.vocabulary))
     }
 
-    /// Runs a step. Without a `present` of its own, the past is appended to.
+    /// Runs a step, with a token of nothing where no past is given.
     fn run(
         &mut self,
         step: &Step,
-        past: Vec<Part<&mut [f32]>>,
         prompts: &[Part<&[f32]>],
-        present: Option<Vec<Part<&mut [f32]>>>,
+        past: Option<&[Part<&[f32]>]>,
+        new: Vec<Part<&mut [f32]>>,
     ) -> Result<(), ModelError> {
         let count = step.wanted() * self.vocabulary;
         let more = count.saturating_sub(self.logits.len());
         self.logits.try_reserve(more).map_err(|_| lacking(more))?;
         self.logits.resize(count, 0.0);
-        self.run_step(step, past, prompts, present)
+        self.run_step(step, prompts, past, new)
             .map_err(|error| failure(&error.to_string()))
     }
 
-    /// Binds past and present to the same memory, which the safe interface does
-    /// not offer: it copies every borrowed input.
+    /// Binds the outputs to memory that is there, and the inputs without a copy, which the safe
+    /// interface does not offer.
     fn run_step(
         &mut self,
         step: &Step,
-        past: Vec<Part<&mut [f32]>>,
         prompts: &[Part<&[f32]>],
-        present: Option<Vec<Part<&mut [f32]>>>,
+        past: Option<&[Part<&[f32]>]>,
+        new: Vec<Part<&mut [f32]>>,
     ) -> ort::Result<()> {
-        let small = step.tensors()?;
-        let past = borrowed(past)?;
-        let present = present.map(borrowed).transpose()?;
-        let prompts = prompts.iter();
-        let prompts = prompts
-            .map(|(shape, data)| tensor(shape, data))
-            .collect::<ort::Result<Vec<_>>>()?;
+        let CacheShape { heads, width, .. } = self.shape;
+        let nothing: Part<&[f32]> = ([1, heads, 1, width], &self.nothing);
+        let nothing = vec![nothing; prompts.len()];
+        let mut inputs = Vec::from(step.tensors()?);
+        for (shape, data) in prompts.iter().chain(past.unwrap_or(&nothing)) {
+            inputs.push(tensor(shape, data)?);
+        }
         let shape = [step.wanted(), self.vocabulary];
         let logits = TensorRefMut::from_array_view_mut((shape, self.logits.as_mut_slice()))?;
+        let mut outputs = vec![logits];
+        for (shape, data) in new {
+            outputs.push(TensorRefMut::from_array_view_mut((shape, data))?);
+        }
 
-        let mut inputs: Vec<_> = small.iter().map(|value| value.ptr()).collect();
-        inputs.extend(past.iter().map(|value| value.ptr()));
-        inputs.extend(prompts.iter().map(|value| value.ptr()));
-        let mut outputs = vec![logits.ptr().cast_mut()];
-        let present = present.as_ref().unwrap_or(&past);
-        outputs.extend(present.iter().map(|value| value.ptr().cast_mut()));
+        let inputs: Vec<_> = inputs.iter().map(|value| value.ptr()).collect();
+        let outputs = outputs.iter().map(|value| value.ptr().cast_mut());
+        let mut outputs: Vec<_> = outputs.collect();
         let input_names: Vec<_> = self.inputs.iter().map(|name| name.as_ptr()).collect();
         let output_names: Vec<_> = self.outputs.iter().map(|name| name.as_ptr()).collect();
         // SAFETY: names and values are as many as their counts say and outlive the
         // call; every value is a tensor over memory that is borrowed here, mutably where
-        // it is written. `GroupQueryAttention` is made for a past and a present that are
-        // the same memory, and no other node of the contract sees either. The
-        // session is borrowed mutably, so no other run is under way.
+        // it is written. The session is borrowed mutably, so no other run is under way.
         ortsys![unsafe Run(
             self.session.ptr().cast_mut(),
             std::ptr::null(),
@@ -248,14 +223,6 @@ fn failure(error: &str) -> ModelError {
     }
 }
 
-/// The tensors over `parts`, to be written to.
-fn borrowed(parts: Vec<Part<&mut [f32]>>) -> ort::Result<Vec<TensorRefMut<'_, f32>>> {
-    let parts = parts.into_iter();
-    parts
-        .map(|(shape, data)| TensorRefMut::from_array_view_mut((shape, data)))
-        .collect()
-}
-
 fn session(runtime: &Runtime, folder: &Folder, threads: usize) -> ort::Result<Session> {
     Session::builder(&runtime.environment)?
         .with_optimization_level(GraphOptimizationLevel::Level3)?
@@ -277,12 +244,9 @@ fn check_interface(session: &Session, known: &[CString]) -> Result<(), LoadError
         let unknown = format!("it has an input `{name}`, which the engine does not know");
         return Err(LoadError::Graph(unknown));
     }
-    if !session
-        .inputs()
-        .iter()
-        .any(|input| input.name() == "shared")
-    {
-        return Err(LoadError::Graph("it has no input `shared`".to_owned()));
+    let mut inputs = session.inputs().iter();
+    if !inputs.any(|input| input.name() == "texts") {
+        return Err(LoadError::Graph("it has no input `texts`".to_owned()));
     }
     let mut inputs = session.inputs().iter();
     match inputs.find(|input| input.name() == "past_key_values.0.key") {
@@ -310,8 +274,8 @@ fn names(cache: &CacheShape) -> Result<(Vec<CString>, Vec<CString>), NulError> {
     let outputs = std::iter::once("logits".to_owned());
     Ok((
         inputs
-            .chain(cached("past_key_values"))
             .chain(cached("prefix"))
+            .chain(cached("past_key_values"))
             .map(CString::new)
             .collect::<Result<_, _>>()?,
         outputs
@@ -334,7 +298,7 @@ mod tests {
         ] {
             assert!(matches!(failure(error), ModelError::Memory(_)), "{error}");
         }
-        let other = failure("Invalid input name: shared");
+        let other = failure("Invalid input name: texts");
         assert!(matches!(other, ModelError::Fatal(_)), "{other}");
     }
 }

@@ -17,6 +17,9 @@ pub struct Cache {
     tensors: Vec<Vec<f32>>,
 }
 
+/// What is in use of a tensor, and its shape. Tensors come layer by layer, key before value.
+pub type Part<T> = ([usize; 4], T);
+
 /// A token's place.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Spot {
@@ -104,12 +107,24 @@ impl Cache {
         &self.tensors[tensor][first..][..self.capacity * self.shape.width]
     }
 
-    /// The first `rows` rows of each tensor and their shape: layer by layer, key before value.
-    pub fn windows(&mut self, rows: usize) -> impl Iterator<Item = ([usize; 4], &mut [f32])> {
-        let shape = [rows, self.shape.heads, self.capacity, self.shape.width];
+    /// The first `rows` rows of each tensor.
+    pub fn parts(&self, rows: usize) -> impl Iterator<Item = Part<&[f32]>> {
+        let shape = self.part(rows);
+        let length: usize = shape.iter().product();
+        let tensors = self.tensors.iter();
+        tensors.map(move |tensor| (shape, &tensor[..length]))
+    }
+
+    /// The same, to be written to.
+    pub fn parts_mut(&mut self, rows: usize) -> impl Iterator<Item = Part<&mut [f32]>> {
+        let shape = self.part(rows);
         let length: usize = shape.iter().product();
         let tensors = self.tensors.iter_mut();
         tensors.map(move |tensor| (shape, &mut tensor[..length]))
+    }
+
+    fn part(&self, rows: usize) -> [usize; 4] {
+        [rows, self.shape.heads, self.capacity, self.shape.width]
     }
 }
 
@@ -154,7 +169,7 @@ mod tests {
     fn a_moved_row_covers_the_hole() {
         let mut cache = counting(2, 3);
         cache.move_row(0, 1, 2);
-        let row = cache.windows(1).next().unwrap().1.to_vec();
+        let row = cache.parts(1).next().unwrap().1.to_vec();
         assert_eq!(row, [6., 7., 2., 9., 10., 5.]);
     }
 }

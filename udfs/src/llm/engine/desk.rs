@@ -3,13 +3,14 @@
 use std::rc::Rc;
 use std::slice::ChunksExact;
 
-use super::cache::{Cache, Spot};
+use super::cache::Cache;
 use super::prefixes::{PIECE, Piece, Prefix, Prefixes};
+use super::prompts::Prompts;
 use super::rounded_up;
 use super::writing::Writing;
 use crate::llm::backend::ModelError;
 use crate::llm::folder::CacheShape;
-use crate::llm::graph::{Feed, Graph, Wanted};
+use crate::llm::graph::{Graph, Wanted};
 
 /// The most tokens of a text that are read in one run. A text is kept by nobody, so that it may
 /// be cut where it is best for speed: into equal parts.
@@ -28,28 +29,39 @@ impl<'a> Reader<'a> {
         Self { graph, writing }
     }
 
-    /// Appends `tokens` to the row of `cache`, and gives what `logits` makes of the wanted
-    /// logits, one slice of the vocabulary's length each.
-    fn piece<T>(
+    /// Reads `tokens` after `before`. Gives their keys and values, and what `logits` makes of the
+    /// wanted logits, one slice of the vocabulary's length each.
+    fn read<T>(
         &mut self,
-        cache: &mut Cache,
-        feed: Feed<'_>,
+        before: &Row,
+        tokens: &[u32],
         wanted: Wanted,
         logits: impl FnOnce(ChunksExact<'_, f32>) -> T,
-    ) -> Result<T, ModelError> {
-        let found = logits(self.graph.append(cache, &[feed], wanted)?);
-        self.writing.keep_up(self.graph, feed.tokens.len())?;
-        Ok(found)
+    ) -> Result<(Cache, T), ModelError> {
+        let mut new = Cache::new(before.shape, 1, tokens.len())?;
+        let found = self.graph.read(&before.tokens, tokens, wanted, &mut new)?;
+        let found = logits(found);
+        self.writing.keep_up(self.graph, tokens.len())?;
+        Ok((new, found))
+    }
+
+    /// The same, of all logits.
+    fn logits(
+        &mut self,
+        before: &Row,
+        tokens: &[u32],
+        wanted: Wanted,
+    ) -> Result<(Cache, Vec<f32>), ModelError> {
+        self.read(before, tokens, wanted, |logits| {
+            logits.flatten().copied().collect()
+        })
     }
 }
 
-/// One row of cache, and the prompts that went through it.
+/// The row that is read after, and the prompts that went through it.
 #[derive(Debug)]
 pub struct Desk {
-    shape: CacheShape,
-    cache: Cache,
-    /// The pieces that the row begins with.
-    placed: Vec<Rc<Piece>>,
+    row: Row,
     prefixes: Prefixes,
 }
 
@@ -57,9 +69,7 @@ impl Desk {
     /// A desk that keeps up to `prefix_bytes` of prompts.
     pub fn new(shape: CacheShape, prefix_bytes: usize) -> Self {
         Self {
-            shape,
-            cache: Cache::empty(shape),
-            placed: Vec::new(),
+            row: Row::new(shape),
             prefixes: Prefixes::new(prefix_bytes),
         }
     }
@@ -77,15 +87,23 @@ impl Desk {
         }
         // At least one piece is left to run, for its logits.
         pieces.truncate((tokens.len() - 1) / PIECE);
-        let reused = self.place(&pieces, tokens.len())?;
+        let reused = pieces.len() * PIECE;
+        self.row.reserve(tokens.len())?;
         let mut logits = Vec::new();
         let mut rest = tokens[reused..].chunks(PIECE).peekable();
         while let Some(tokens) = rest.next() {
-            let past = pieces.len() * PIECE;
-            logits = self.append(reader, past, tokens, rest.peek().is_none())?;
-            let piece = Rc::new(self.cut(past, tokens)?);
-            self.placed.push(Rc::clone(&piece));
-            pieces.push(piece);
+            self.row.place(&pieces);
+            // The product with the vocabulary is a twentieth of a small model's work.
+            let wanted = match rest.peek() {
+                Some(_) => Wanted::Nothing,
+                None => Wanted::Last,
+            };
+            let cache;
+            (cache, logits) = reader.logits(&self.row, tokens, wanted)?;
+            pieces.push(Rc::new(Piece {
+                tokens: tokens.into(),
+                cache,
+            }));
         }
         let logits = logits.into();
         let prefix = Prefix { pieces, logits };
@@ -105,14 +123,16 @@ impl Desk {
         prefix: &Prefix,
         text: &[u32],
     ) -> Result<Vec<f32>, ModelError> {
-        let mut past = self.place(&prefix.pieces, text.len())?;
+        self.row.reserve(prefix.tokens() + text.len())?;
+        self.row.place(&prefix.pieces);
         let parts = text.len().div_ceil(LONGEST_PART).max(1);
-        let mut logits = Vec::new();
-        let mut rest = text.chunks(text.len().div_ceil(parts).max(1)).peekable();
-        while let Some(tokens) = rest.next() {
-            logits = self.append(reader, past, tokens, rest.peek().is_none())?;
-            past += tokens.len();
+        let mut rest = text.chunks(text.len().div_ceil(parts).max(1));
+        let last = rest.next_back().unwrap_or_default();
+        for tokens in rest {
+            let (part, _) = reader.logits(&self.row, tokens, Wanted::Nothing)?;
+            self.row.append(&part);
         }
+        let (_, logits) = reader.logits(&self.row, last, Wanted::Last)?;
         Ok(logits)
     }
 
@@ -126,83 +146,87 @@ impl Desk {
         let Some((&first, rest)) = text.split_first() else {
             return Ok(0.0);
         };
-        let mut past = self.place(&prefix.pieces, text.len())?;
+        self.row.reserve(prefix.tokens() + text.len())?;
+        self.row.place(&prefix.pieces);
         let mut sum = log_softmax(&prefix.logits, first);
         let mut targets = rest.iter();
         for tokens in text[..rest.len()].chunks(PIECE) {
-            let feed = Feed { past, tokens };
-            sum += reader.piece(&mut self.cache, feed, Wanted::All, |logits| {
+            let (part, found) = reader.read(&self.row, tokens, Wanted::All, |logits| {
                 let pairs = logits.zip(&mut targets);
                 pairs
                     .map(|(logits, &token)| log_softmax(logits, token))
                     .sum::<f64>()
             })?;
-            past += tokens.len();
+            self.row.append(&part);
+            sum += found;
         }
         Ok(sum)
     }
+}
 
-    /// Lays out the keys and values of `pieces`, with room for `more` tokens after them. What the
-    /// row holds of them already stays: the texts after a prompt are scored one after the other.
-    /// Returns how many tokens the pieces have.
-    fn place(&mut self, pieces: &[Rc<Piece>], more: usize) -> Result<usize, ModelError> {
-        let count = |pieces: &[Rc<Piece>]| pieces.iter().map(|piece| piece.tokens.len()).sum();
-        let total: usize = count(pieces);
-        if total + more > self.cache.capacity() {
-            self.placed.clear();
-            self.cache = Cache::empty(self.shape);
-            self.cache = Cache::new(self.shape, 1, rounded_up(total + more))?;
+/// What comes before the tokens that are read.
+#[derive(Debug)]
+struct Row {
+    shape: CacheShape,
+    /// A single prompt.
+    tokens: Prompts,
+    /// Tokens that its memory has room for.
+    most: usize,
+    /// The pieces that it begins with.
+    placed: Vec<Rc<Piece>>,
+}
+
+impl Row {
+    fn new(shape: CacheShape) -> Self {
+        Self {
+            shape,
+            tokens: Prompts::empty(shape),
+            most: 0,
+            placed: Vec::new(),
         }
+    }
+
+    /// Makes room for so many tokens.
+    fn reserve(&mut self, tokens: usize) -> Result<(), ModelError> {
+        if tokens <= self.most {
+            return Ok(());
+        }
+        let most = rounded_up(tokens);
+        *self = Self::new(self.shape);
+        self.tokens = Prompts::new(self.shape, 1, room(most))?;
+        self.tokens.begin();
+        self.most = most;
+        Ok(())
+    }
+
+    /// Lays out the keys and values of `pieces`. What is there of them already stays: the texts
+    /// after a prompt are scored one after the other.
+    fn place(&mut self, pieces: &[Rc<Piece>]) {
         let pairs = self.placed.iter().zip(pieces);
         let same = pairs
             .take_while(|(one, other)| Rc::ptr_eq(one, other))
             .count();
         self.placed.truncate(same);
-        let mut token: usize = count(&self.placed);
+        let count = |pieces: &[Rc<Piece>]| pieces.iter().map(|piece| piece.tokens.len()).sum();
+        self.tokens.fit(count(&self.placed), room(count(pieces)));
         for piece in &pieces[same..] {
-            let to = Spot { row: 0, token };
-            let tokens = piece.tokens.len();
-            self.cache.copy(to, &piece.cache, Spot::default(), tokens);
+            self.tokens.append(&piece.cache);
             self.placed.push(Rc::clone(piece));
-            token += tokens;
         }
-        Ok(total)
     }
 
-    /// A piece of the row, `past` tokens from its beginning.
-    fn cut(&self, past: usize, tokens: &[u32]) -> Result<Piece, ModelError> {
-        let mut cache = Cache::new(self.shape, 1, tokens.len())?;
-        let from = Spot {
-            row: 0,
-            token: past,
-        };
-        cache.copy(Spot::default(), &self.cache, from, tokens.len());
-        Ok(Piece {
-            tokens: tokens.into(),
-            cache,
-        })
+    /// Adds tokens that are not to be kept.
+    fn append(&mut self, part: &Cache) {
+        let tokens = self.tokens.lengths().iter().sum();
+        self.tokens.fit(tokens, room(tokens + part.capacity()));
+        self.tokens.append(part);
     }
+}
 
-    /// Reads `tokens`, which follow `past` tokens of the row. Returns the next-token logits of
-    /// what `is_last`, and of the rest none.
-    fn append(
-        &mut self,
-        reader: &mut Reader<'_>,
-        past: usize,
-        tokens: &[u32],
-        is_last: bool,
-    ) -> Result<Vec<f32>, ModelError> {
-        let feed = Feed { past, tokens };
-        // The product with the vocabulary is a twentieth of a small model's work.
-        let wanted = if is_last {
-            Wanted::Last
-        } else {
-            Wanted::Nothing
-        };
-        reader.piece(&mut self.cache, feed, wanted, |logits| {
-            logits.flatten().copied().collect()
-        })
-    }
+/// The room that `tokens` tokens and the one before them take; what a token gets is the same in
+/// any multiple of 64.
+fn room(tokens: usize) -> usize {
+    (tokens + 1).next_multiple_of(64)
 }
 
 fn log_softmax(logits: &[f32], token: u32) -> f64 {

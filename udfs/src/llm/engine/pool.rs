@@ -139,7 +139,7 @@ impl Pool {
             let written = self.cache.extent().written + LENGTHENED_BY;
             self.cache.lengthen(written)?;
         }
-        let logits = graph.decode(&mut self.cache, &draws)?;
+        let logits = graph.write(&mut self.cache, &draws)?;
         let mut ended = Vec::new();
         let prompts = self.prompts.iter_mut().enumerate();
         let rows = prompts.flat_map(|(index, prompt)| {

@@ -1,15 +1,9 @@
 //! Keys and values of prompts, each with those of the draws that follow it.
 
-use super::cache::{Cache, Spot};
-use super::memory::zeros;
+use super::cache::{Cache, Part, Spot};
+use super::prompts::{MARKS, Prompts};
 use crate::llm::backend::ModelError;
 use crate::llm::folder::CacheShape;
-
-/// Numbers that a prompt's key has beyond its width: see [`marks`].
-pub const MARKS: usize = 2;
-
-/// Added to the score of a token that is not there: far below any score, and within fp16.
-pub const ABSENT: f32 = -3e4;
 
 /// How much a [`SharedCache`] has room for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -38,40 +32,25 @@ impl Extent {
     }
 }
 
-/// Prompts at the front, and at `prompt * places + place` what a draw has written. Per layer:
-///
-/// | tensor | shape |
-/// | --- | --- |
-/// | key of the prompts | [prompts, heads, read, width + 2] |
-/// | value of the prompts | [prompts, heads, read, width] |
-/// | key and value of the draws | [prompts × places, heads, written, width] |
-/// | key and value of the newest token | [prompts × places, heads, 1, width] |
-///
-/// The first token of a prompt stands for what a draw of it has written; a key's last two
-/// numbers tell the graph which tokens are that one, the prompt's, and none.
-///
-/// What lies beyond a row's tokens is old, but always a number.
+/// Prompts, and at `prompt * places + place` what a draw has written after one of them.
 #[derive(Debug)]
 pub struct SharedCache {
     shape: CacheShape,
     extent: Extent,
-    /// Tokens of each prompt.
-    lengths: Vec<usize>,
-    prompts: Vec<Vec<f32>>,
+    prompts: Prompts,
+    /// Per layer key and value, [prompts × places, heads, written, width].
     draws: Cache,
+    /// The same of the newest token of each draw.
     newest: Cache,
 }
 
-/// A tensor's shape, and what is in use of it.
-pub type Part<T> = ([usize; 4], T);
-
-/// The tensors, layer by layer and key before value, cut to the prompts there are.
+/// The tensors, cut to the prompts there are.
 #[derive(Debug)]
 pub struct Parts<'a> {
     /// Of the prompts.
     pub prompts: Vec<Part<&'a [f32]>>,
     /// Of the draws.
-    pub draws: Vec<Part<&'a mut [f32]>>,
+    pub draws: Vec<Part<&'a [f32]>>,
     /// Of the newest token.
     pub newest: Vec<Part<&'a mut [f32]>>,
 }
@@ -82,14 +61,10 @@ impl SharedCache {
     /// # Errors
     /// When there is no memory for it.
     pub fn new(shape: CacheShape, extent: Extent) -> Result<Self, ModelError> {
-        let tokens = extent.prompts * shape.heads * extent.read;
-        let sizes = sizes(shape).take(2 * shape.layers);
-        let prompts = sizes.map(|size| zeros(tokens * size));
         Ok(Self {
             shape,
             extent,
-            lengths: Vec::with_capacity(extent.prompts),
-            prompts: prompts.collect::<Result<_, _>>()?,
+            prompts: Prompts::new(shape, extent.prompts, extent.read)?,
             draws: Cache::new(shape, extent.all_places(), extent.written)?,
             newest: Cache::new(shape, extent.all_places(), 1)?,
         })
@@ -100,8 +75,7 @@ impl SharedCache {
         Self {
             shape,
             extent: Extent::default(),
-            lengths: Vec::new(),
-            prompts: vec![Vec::new(); 2 * shape.layers],
+            prompts: Prompts::empty(shape),
             draws: Cache::empty(shape),
             newest: Cache::empty(shape),
         }
@@ -114,55 +88,24 @@ impl SharedCache {
 
     /// Tokens of each prompt.
     pub fn lengths(&self) -> &[usize] {
-        &self.lengths
+        self.prompts.lengths()
     }
 
     /// Adds a prompt, whose tokens fill the only rows of `pieces`.
     pub fn add_prompt<'a>(&mut self, pieces: impl IntoIterator<Item = &'a Cache>) {
-        let mut tokens = 0;
+        self.prompts.begin();
         for piece in pieces {
-            self.add_piece(tokens, piece);
-            tokens += piece.capacity();
-        }
-        let (heads, width) = (self.shape.heads, self.shape.width);
-        for (tensor, size) in self.prompts.iter_mut().zip(sizes(self.shape)) {
-            let all = tensor.chunks_exact_mut(self.extent.read * size);
-            for head in all.skip(self.lengths.len() * heads).take(heads) {
-                mark(head, width, size, tokens);
-            }
-        }
-        self.lengths.push(tokens);
-    }
-
-    /// Copies the tokens of a piece behind the first `past` of the prompt that is being added.
-    fn add_piece(&mut self, past: usize, piece: &Cache) {
-        let (heads, width) = (self.shape.heads, self.shape.width);
-        let tensors = self.prompts.iter_mut().zip(sizes(self.shape));
-        for (index, (tensor, size)) in tensors.enumerate() {
-            let all = tensor.chunks_exact_mut(self.extent.read * size);
-            let own = all.skip(self.lengths.len() * heads).take(heads);
-            for (head, to) in own.enumerate() {
-                let rows = to.chunks_exact_mut(size).skip(1 + past);
-                let from = piece.head(index, 0, head).chunks_exact(width);
-                for (to, from) in rows.zip(from) {
-                    to[..width].copy_from_slice(from);
-                }
-            }
+            self.prompts.append(piece);
         }
     }
 
     /// Removes a prompt and its draws; the last prompt takes its index.
     pub fn remove_prompt(&mut self, index: usize) {
-        self.lengths.swap_remove(index);
-        let last = self.lengths.len();
+        self.prompts.remove(index);
+        let (last, places) = (self.lengths().len(), self.extent.places);
         if index == last {
             return;
         }
-        for (tensor, size) in self.prompts.iter_mut().zip(sizes(self.shape)) {
-            let size = self.shape.heads * self.extent.read * size;
-            tensor.copy_within(last * size..(last + 1) * size, index * size);
-        }
-        let places = self.extent.places;
         for place in 0..places {
             let (to, from) = (index * places + place, last * places + place);
             self.draws.move_row(to, from, self.extent.written);
@@ -189,7 +132,7 @@ impl SharedCache {
     /// When there is no memory for that; nothing is changed.
     pub fn lengthen(&mut self, written: usize) -> Result<(), ModelError> {
         let mut draws = Cache::new(self.shape, self.extent.all_places(), written)?;
-        for row in 0..self.lengths.len() * self.extent.places {
+        for row in 0..self.lengths().len() * self.extent.places {
             let spot = Spot::start(row);
             draws.copy(spot, &self.draws, spot, self.extent.written);
         }
@@ -203,71 +146,32 @@ impl SharedCache {
     /// # Errors
     /// When there is no memory for it.
     pub fn widened(&self, extent: Extent) -> Result<Self, ModelError> {
-        let mut wide = Self::new(self.shape, extent)?;
-        let CacheShape { heads, width, .. } = self.shape;
-        let tensors = wide.prompts.iter_mut().zip(&self.prompts);
-        for ((to, from), size) in tensors.zip(sizes(self.shape)) {
-            let from = from.chunks_exact(self.extent.read * size);
-            let to = to.chunks_exact_mut(extent.read * size);
-            for (head, (to, from)) in to.zip(from).enumerate() {
-                let Some(&tokens) = self.lengths.get(head / heads) else {
-                    break;
-                };
-                to[..from.len()].copy_from_slice(from);
-                mark(to, width, size, tokens);
-            }
-        }
-        for prompt in 0..self.lengths.len() {
+        let prompts = self.prompts.widened(extent.prompts, extent.read)?;
+        let mut draws = Cache::new(self.shape, extent.all_places(), extent.written)?;
+        for prompt in 0..self.lengths().len() {
             for place in 0..self.extent.places {
-                let to = prompt * extent.places + place;
-                let from = prompt * self.extent.places + place;
-                let (to, from) = (Spot::start(to), Spot::start(from));
-                wide.draws.copy(to, &self.draws, from, self.extent.written);
+                let to = Spot::start(prompt * extent.places + place);
+                let from = Spot::start(prompt * self.extent.places + place);
+                draws.copy(to, &self.draws, from, self.extent.written);
             }
         }
-        wide.lengths.extend_from_slice(&self.lengths);
-        Ok(wide)
+        Ok(Self {
+            shape: self.shape,
+            extent,
+            prompts,
+            draws,
+            newest: Cache::new(self.shape, extent.all_places(), 1)?,
+        })
     }
 
     /// The tensors of the prompts there are.
     pub fn parts(&mut self) -> Parts<'_> {
-        let (prompts, places) = (self.lengths.len(), self.lengths.len() * self.extent.places);
-        let (heads, read) = (self.shape.heads, self.extent.read);
-        let of_prompts = self.prompts.iter().zip(sizes(self.shape));
+        let places = self.lengths().len() * self.extent.places;
         Parts {
-            prompts: of_prompts
-                .map(|(tensor, size)| {
-                    let shape = [prompts, heads, read, size];
-                    (shape, &tensor[..shape.iter().product()])
-                })
-                .collect(),
-            draws: self.draws.windows(places).collect(),
-            newest: self.newest.windows(places).collect(),
+            prompts: self.prompts.parts().collect(),
+            draws: self.draws.parts(places).collect(),
+            newest: self.newest.parts_mut(places).collect(),
         }
-    }
-}
-
-/// Numbers of a prompt's token in each tensor, layer by layer and key before value.
-fn sizes(shape: CacheShape) -> impl Iterator<Item = usize> {
-    [shape.width + MARKS, shape.width].into_iter().cycle()
-}
-
-/// Marks the tokens of one head, of `size` numbers each; a value has nothing beyond its width.
-fn mark(head: &mut [f32], width: usize, size: usize, tokens: usize) {
-    if size > width {
-        for (at, key) in head.chunks_exact_mut(size).enumerate() {
-            key[width..].copy_from_slice(&marks(at, tokens));
-        }
-    }
-}
-
-/// What the key at `at` ends in, where the prompt has `tokens` tokens: what is added to its
-/// score, and how often the score of what a draw has written is.
-fn marks(at: usize, tokens: usize) -> [f32; MARKS] {
-    match at {
-        0 => [0.0, 1.0],
-        _ if at <= tokens => [0.0, 0.0],
-        _ => [ABSENT, 0.0],
     }
 }
 
@@ -288,41 +192,22 @@ mod tests {
         written: 1,
     };
 
-    /// A row of `tokens` tokens, of numbers from `first` on.
-    fn prompt(first: usize, tokens: usize) -> Cache {
-        let mut cache = Cache::new(SHAPE, 1, tokens).unwrap();
-        for (_, tensor) in cache.windows(1) {
-            for (index, number) in tensor.iter_mut().enumerate() {
-                *number = (first + index) as f32;
-            }
-        }
-        cache
+    /// The first number of what each draw of a prompt has written.
+    fn seen(cache: &mut SharedCache, prompt: usize) -> Vec<f32> {
+        let extent = cache.extent;
+        let draws = cache.parts().draws[0].1;
+        let places = (0..EXTENT.places).map(|place| prompt * extent.places + place);
+        places
+            .map(|place| draws[place * 2 * extent.written * 2])
+            .collect()
     }
 
-    /// What the cache holds of a prompt: its key by token, its value, first tokens of its draws.
-    fn seen(cache: &mut SharedCache, prompt: usize) -> (Vec<f32>, Vec<f32>, Vec<f32>) {
-        let (length, extent) = (cache.lengths[prompt], cache.extent);
-        let parts = cache.parts();
-        let (key, value) = (parts.prompts[0].1, parts.prompts[1].1);
-        let mut found = (Vec::new(), Vec::new(), Vec::new());
-        for head in 0..2 {
-            let first = (prompt * 2 + head) * extent.read;
-            for token in first + 1..=first + length {
-                found.0.extend(&key[token * 4..token * 4 + 2]);
-                found.1.extend(&value[token * 2..token * 2 + 2]);
-            }
-        }
-        for place in 0..EXTENT.places {
-            let first = (prompt * extent.places + place) * 2 * extent.written * 2;
-            found.2.push(parts.draws[0].1[first]);
-        }
-        found
-    }
-
+    /// Prompts of three tokens and two, a token written after each.
     fn filled() -> SharedCache {
         let mut cache = SharedCache::new(SHAPE, EXTENT).unwrap();
-        cache.add_prompt([&prompt(0, 3)]);
-        cache.add_prompt([&prompt(100, 2)]);
+        for tokens in [3, 2] {
+            cache.add_prompt([&Cache::new(SHAPE, 1, tokens).unwrap()]);
+        }
         for (_, newest) in cache.parts().newest {
             for (place, numbers) in newest.chunks_exact_mut(4).enumerate() {
                 numbers.fill(1000.0 + place as f32);
@@ -335,64 +220,11 @@ mod tests {
     }
 
     #[test]
-    fn prompts_are_found_token_by_token() {
-        let mut cache = filled();
-        let (key, value, draws) = seen(&mut cache, 1);
-        let numbers: Vec<f32> = (100..108).map(|number| number as f32).collect();
-        assert_eq!((key, value), (numbers.clone(), numbers));
-        assert_eq!(draws, [1002.0, 1003.0]);
-    }
-
-    /// The marks of a prompt's keys, the same in each head, and whether the first key and value
-    /// are zeros besides.
-    fn marked(cache: &mut SharedCache, prompt: usize) -> (Vec<[f32; 2]>, bool) {
-        let read = cache.extent.read;
-        let parts = cache.parts();
-        let key = &parts.prompts[0].1[prompt * 2 * read * 4..][..2 * read * 4];
-        let value = &parts.prompts[1].1[prompt * 2 * read * 2..];
-        let marks: Vec<_> = key.chunks(4).map(|key| [key[2], key[3]]).collect();
-        assert_eq!(marks[..read], marks[read..]);
-        let zeros = key[..2] == [0.0; 2] && value[..2] == [0.0; 2];
-        (marks[..read].to_vec(), zeros)
-    }
-
-    #[test]
-    fn keys_tell_what_they_are_of() {
-        let mut cache = filled();
-        let (first, own, none) = ([0.0, 1.0], [0.0, 0.0], [ABSENT, 0.0]);
-        assert_eq!(marked(&mut cache, 0), (vec![first, own, own, own], true));
-        assert_eq!(marked(&mut cache, 1), (vec![first, own, own, none], true));
-        cache.remove_prompt(0);
-        cache.add_prompt([&prompt(200, 1)]);
-        assert_eq!(marked(&mut cache, 1), (vec![first, own, none, none], true));
-        let mut wide = cache.widened(Extent { read: 5, ..EXTENT }).unwrap();
-        assert_eq!(
-            marked(&mut wide, 0),
-            (vec![first, own, own, none, none], true)
-        );
-    }
-
-    #[test]
-    fn pieces_of_a_prompt_follow_each_other() {
-        let mut cache = SharedCache::new(SHAPE, EXTENT).unwrap();
-        let pieces = [prompt(0, 2), prompt(100, 1)];
-        cache.add_prompt(&pieces);
-        let (key, value, _) = seen(&mut cache, 0);
-        let expected = [0., 1., 2., 3., 100., 101., 4., 5., 6., 7., 102., 103.];
-        assert_eq!(
-            (key.as_slice(), value.as_slice()),
-            (&expected[..], &expected[..])
-        );
-        assert_eq!(cache.lengths(), [3]);
-    }
-
-    #[test]
     fn a_removed_prompt_gives_its_place_to_the_last() {
         let mut cache = filled();
-        let last = seen(&mut cache, 1);
         cache.remove_prompt(0);
         assert_eq!(cache.lengths(), [2]);
-        assert_eq!(seen(&mut cache, 0), last);
+        assert_eq!(seen(&mut cache, 0), [1002.0, 1003.0]);
         cache.remove_prompt(0);
         assert!(cache.lengths().is_empty());
     }
@@ -400,9 +232,8 @@ mod tests {
     #[test]
     fn room_is_made_without_a_change() {
         let mut cache = filled();
-        let before = [seen(&mut cache, 0), seen(&mut cache, 1)];
         cache.lengthen(5).unwrap();
-        assert_eq!([seen(&mut cache, 0), seen(&mut cache, 1)], before);
+        assert_eq!(seen(&mut cache, 1), [1002.0, 1003.0]);
         let extent = Extent {
             prompts: 4,
             places: 3,
@@ -410,13 +241,15 @@ mod tests {
             written: 5,
         };
         let mut wide = cache.widened(extent).unwrap();
-        assert_eq!([seen(&mut wide, 0), seen(&mut wide, 1)], before);
+        assert_eq!(wide.lengths(), [3, 2]);
+        assert_eq!(seen(&mut wide, 0), [1000.0, 1001.0]);
+        assert_eq!(seen(&mut wide, 1), [1002.0, 1003.0]);
     }
 
     #[test]
     fn a_moved_draw_covers_the_hole() {
         let mut cache = filled();
         cache.move_draw(0, 1, 1);
-        assert_eq!(seen(&mut cache, 0).2, [1001.0, 1001.0]);
+        assert_eq!(seen(&mut cache, 0), [1001.0, 1001.0]);
     }
 }
