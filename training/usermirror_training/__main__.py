@@ -11,8 +11,9 @@ try:
     from safetensors import SafetensorError
 except ModuleNotFoundError as missing:
     sys.exit(
-        f"error: the package {missing.name} is not there: `make .venv/.installed` installs what the "
-        "training stage needs, as does pip install --require-hashes -r training/requirements.txt"
+        f"error: the package {missing.name} is not there: `make .venv/.installed` installs what "
+        "the training stage needs, as does "
+        "pip install --require-hashes -r training/requirements.txt"
     )
 
 from . import config

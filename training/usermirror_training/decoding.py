@@ -1,4 +1,4 @@
-"""Running a slot graph from numpy, in both of its ways (`slot_graph` and `shared_prefix`)."""
+"""Running a slot graph from numpy: reading prompts, and writing draws of them (`attention`)."""
 
 from pathlib import Path
 
@@ -8,12 +8,9 @@ import onnxruntime
 from .errors import TrainingError
 
 PROVIDERS = ["CPUExecutionProvider"]
-TYPES = {
-    "tensor(float)": np.float32, "tensor(float16)": np.float16,
-    "tensor(int64)": np.int64, "tensor(int32)": np.int32, "tensor(bool)": np.bool_,
-}  # fmt: skip
+TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 LENGTH_STEP = 64
-"""Lengths of keys and values are multiples of this."""
+"""Lengths of prefixes, and of what draws have written, are multiples of this."""
 MASKED = -3e4
 """Added to a score, takes its token out; fp16 holds it."""
 
@@ -32,24 +29,21 @@ class SlotGraph:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         self._session = onnxruntime.InferenceSession(path, options, PROVIDERS)
-        self._inputs = {value.name: value for value in self._session.get_inputs()}
         self._outputs = [value.name for value in self._session.get_outputs()]
         self.layers = sum(name.startswith("present.") for name in self._outputs) // 2
-        if (value := self._inputs.get("prefix.0.value")) is None:
-            raise TrainingError(f"{path} lacks shared-prefix decoding: export the checkpoint anew")
+        inputs = {value.name: value for value in self._session.get_inputs()}
+        if "texts" not in inputs:
+            raise TrainingError(f"{path} is of an older export: export the checkpoint anew")
+        value = inputs["prefix.0.value"]
         self.type = TYPES[value.type]
         _, self.heads, _, self.width = value.shape
 
     def run(self, inputs: Arrays) -> tuple[np.ndarray, Arrays]:
-        """Logits f32, and the outputs `present.*`; inputs not given are zeros of size 1."""
-        rest = {
-            name: np.zeros([d if isinstance(d, int) else 1 for d in value.shape], TYPES[value.type])
-            for name, value in self._inputs.items()
-            if name not in inputs
-        }
-        results = self._session.run(None, inputs | rest)
+        """Logits f32, and the outputs `present.*` under the names of the past that they go to."""
+        results = self._session.run(None, inputs)
         values = dict(zip(self._outputs, results, strict=True))
-        return values.pop("logits").astype(np.float32), values
+        logits = values.pop("logits").astype(np.float32)
+        return logits, {n.replace("present", "past_key_values"): v for n, v in values.items()}
 
     def cache(self, rows: int, length: int) -> Arrays:
         """Keys and values of no tokens yet, with room for `length` in each of `rows`."""
@@ -61,40 +55,90 @@ class SlotGraph:
         }
 
 
-def read(graph: SlotGraph, steps: list[list[list[int]]]) -> tuple[np.ndarray, Arrays]:
-    """Reads token ids [step][row] the slot way.
+class Grid:
+    """Texts at places of prompts.
 
-    Gives the logits after each step, f32[step,B,V], and the cache, where each row begins at 0.
+    Prompt r is the first `lengths[r]` tokens in row r of `cache`, and has `counts[r]` texts. At
+    least so many `places` a prompt and tokens of a `prefix` (one more than the prompt's) are laid
+    out.
     """
-    done = np.zeros(len(steps[0]), np.int32)
-    length = padded(max(sum(len(ids) for ids in row) for row in zip(*steps, strict=True)))
-    cache = graph.cache(len(done), length)
-    logits = []
-    for step in steps:
-        added = np.array([len(ids) for ids in step], np.int32)
-        tokens = np.zeros((len(step), added.max()), np.int64)
-        for row, ids in enumerate(step):
-            tokens[row, : len(ids)] = ids
-        done = done + added
+
+    def __init__(
+        self,
+        graph: SlotGraph,
+        cache: Arrays,
+        lengths: list[int],
+        counts: list[int],
+        places: int = 0,
+        prefix: int = 0,
+    ) -> None:
+        self._graph = graph
+        width = max(places, *counts)
+        at = [(row, row * width + n) for row, count in enumerate(counts) for n in range(count)]
+        self._places = np.array([place for _, place in at])
+        self._texts = np.zeros(len(counts) * width, np.int64)
+        self._texts[self._places] = np.arange(len(at))
+        self._start = np.repeat(lengths, width)
+        self._prefix = _prefix(graph, cache, lengths, max(prefix, padded(max(lengths) + 1)))
+
+    def past(self, length: int) -> Arrays:
+        """Room for `length` tokens that each text writes."""
+        return self._graph.cache(len(self._texts), length)
+
+    def add(
+        self, tokens: np.ndarray, asked: np.ndarray, past: Arrays, written: int
+    ) -> tuple[np.ndarray, Arrays]:
+        """A step: `tokens` i64[B,S] after the first `written` of `past` in every text.
+
+        Gives the logits after the tokens `asked`, and the keys and values of the new ones.
+        """
+        new = tokens.shape[1]
+        room = past["past_key_values.0.key"].shape[2]
+        bias = np.triu(np.full((new, room + new), MASKED, self._graph.type), room + 1)
+        bias[:, written:room] = MASKED
         inputs = {
             "input_ids": tokens,
-            "seqlens_k": done - 1,
-            "total_sequence_length": np.array(length, np.int32),
-            "query_seqlens": added,
-            "logits_indices": np.arange(len(step)) * added.max() + added - 1,
+            "logits_indices": asked,
+            "texts": self._texts,
+            "places": self._places,
+            "position_ids": self._start[:, None] + written + np.arange(new),
+            "bias": np.tile(bias, (len(self._texts), 1, 1, 1)),
         }
-        asked, present = graph.run(inputs | cache)
+        return self._graph.run(inputs | self._prefix | past)
+
+
+def read(
+    graph: SlotGraph, steps: list[list[list[int]]], prefix: int = 0
+) -> tuple[np.ndarray, Arrays]:
+    """Reads token ids [step][row], each row a prompt, of which a step reads a piece.
+
+    At least so many tokens of a `prefix` are laid out. Gives the logits after each step,
+    f32[step,B,V], and the keys and values of each row from 0 on.
+    """
+    rows = len(steps[0])
+    done = np.zeros(rows, np.int64)
+    cache = graph.cache(rows, max(sum(map(len, row)) for row in zip(*steps, strict=True)))
+    logits = []
+    for step in steps:
+        added = np.array([len(ids) for ids in step])
+        tokens = np.zeros((rows, added.max()), np.int64)
+        for row, ids in enumerate(step):
+            tokens[row, : len(ids)] = ids
+        last = np.arange(rows) * added.max() + added - 1
+        grid = Grid(graph, cache, list(done), [1] * rows, prefix=prefix)
+        asked, new = grid.add(tokens, last, grid.past(1), 0)
         logits.append(asked)
-        cache = {name.replace("present", "past_key_values"): v for name, v in present.items()}
+        for name, kept in cache.items():
+            for row, (start, count) in enumerate(zip(done, added, strict=True)):
+                kept[row, :, start : start + count] = new[name][row, :, :count]
+        done += added
     return np.array(logits), cache
 
 
 class Draws:
-    """Draws of prompts that were read the slot way, written by shared-prefix decoding.
+    """Draws of prompts that were read: `counts[r]` of prompt r, at places of a `Grid`.
 
-    Prompt r is the first `lengths[r]` tokens in row r of `cache`, and has `counts[r]` draws. At
-    least so many `places` a prompt and tokens of a `prefix` (one more than the prompt's) are laid
-    out; a `suffix` holds what a draw may write.
+    There is room for `past` tokens in each draw.
     """
 
     def __init__(
@@ -106,43 +150,26 @@ class Draws:
         *,
         places: int = 0,
         prefix: int = 0,
-        suffix: int = LENGTH_STEP,
+        past: int = LENGTH_STEP,
     ) -> None:
-        self._graph = graph
-        width = max(places, *counts)
-        at = [(row, row * width + n) for row, count in enumerate(counts) for n in range(count)]
-        self._places = np.array([place for _, place in at])
-        self._draws = np.zeros(len(counts) * width, np.int64)
-        self._draws[self._places] = np.arange(len(at))
-        self._start = np.zeros(len(self._draws), np.int64)
-        self._start[self._places] = [lengths[row] for row, _ in at]
-        self._prefix = _prefix(graph, cache, lengths, max(prefix, padded(max(lengths) + 1)))
-        self._written = graph.cache(len(self._draws), suffix)
-        self._bias = np.full((len(self._draws), 1, 1, suffix), MASKED, graph.type)
-        self._step = 0
+        self._grid = Grid(graph, cache, lengths, counts, places, prefix)
+        self._past = self._grid.past(past)
+        self._written = 0
 
-    def write(self, tokens: list[int]) -> np.ndarray:
-        """Adds a token to each draw: logits f32[B,V]."""
-        inputs = {
-            "shared": np.array(True),
-            "input_ids": np.array(tokens, np.int64)[:, None],
-            "logits_indices": np.arange(len(tokens)),
-            "draws": self._draws,
-            "places": self._places,
-            "position_ids": (self._start + self._step)[:, None],
-            "suffix_bias": self._bias,
-        }
-        logits, present = self._graph.run(inputs | self._prefix | self._written)
-        for name, new in present.items():
-            kept = self._written[name.replace("present", "past_key_values")]
-            kept[:, :, self._step] = new[:, :, 0]
-        self._bias[..., self._step] = 0
-        self._step += 1
+    def write(self, tokens: np.ndarray) -> np.ndarray:
+        """Adds `tokens` i64[B,S] to the draws: the logits f32[B,V] after the last of each."""
+        draws, added = tokens.shape
+        last = np.arange(1, draws + 1) * added - 1
+        logits, new = self._grid.add(tokens, last, self._past, self._written)
+        end = self._written + added
+        for name, kept in self._past.items():
+            kept[:, :, self._written : end] = new[name]
+        self._written = end
         return logits
 
 
 def _prefix(graph: SlotGraph, cache: Arrays, lengths: list[int], length: int) -> Arrays:
-    """The prompts' keys and values, after the token that stands for what a draw has written."""
+    """The prompts' keys and values, after the token that stands for what a text has written."""
     prefix = {
         name.replace("past_key_values", "prefix"): array
         for name, array in graph.cache(len(lengths), length).items()

@@ -54,7 +54,7 @@ class Difference:
 
 
 def verify(source: Path, target: Path) -> Difference:
-    """Compares the model folder `target` with the checkpoint `source`, both ways through its graph.
+    """Compares the model folder `target` with the checkpoint `source`, in reading and in writing.
 
     Two conversations of unlike length are read in two ragged steps each, the second step being the
     opening of a choice. Then draws that share the conversations as they were after the first step
@@ -146,11 +146,11 @@ def _expected(
 def _computed(
     graph: SlotGraph, steps: list[list[list[int]]], texts: list[list[list[int]]]
 ) -> np.ndarray:
-    """The graph's logits f32[N,V], in the order of `_expected`: steps one way, texts the other."""
+    """The graph's logits f32[N,V], in the order of `_expected`: steps read, texts written."""
     read_logits, cache = read(graph, steps)
     draws = Draws(graph, cache, [len(ids) for ids in steps[0]], [len(of) for of in texts])
-    tokens = zip(*(text for of in texts for text in of), strict=True)
-    return np.concatenate([*read_logits, *(draws.write(list(step)) for step in tokens)])
+    written = np.array([text for of in texts for text in of])
+    return np.concatenate([*read_logits, *(draws.write(step[:, None]) for step in written.T)])
 
 
 def _choices(logits: np.ndarray, letters: list[int]) -> np.ndarray:
