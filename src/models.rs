@@ -87,14 +87,15 @@ fn folder(runtime: Option<PathBuf>, options: &ModelOptions) -> Result<EngineOpti
     };
     for (key, value) in options {
         match key.as_str() {
-            "device" => require_cpu(value)?,
+            "device" => settings.device = value.parse().map_err(DataFusionError::Plan)?,
             "threads" => settings.threads = Some(count(key, value)?),
             "replicas" => settings.replicas = count(key, value)?,
             "slots" => settings.slots = count(key, value)?,
             "max_context" => settings.max_context = count(key, value)?,
-            "cache_mib" => settings.cache_bytes = mib(count(key, value)?),
+            "cache_mib" => settings.cache_bytes = Some(mib(count(key, value)?)),
             "prompt_cache_mib" => {
-                settings.prompt_cache_bytes = mib(read(key, value, "a number of at least 0")?);
+                let room = mib(read(key, value, "a number of at least 0")?);
+                settings.prompt_cache_bytes = Some(room);
             }
             other => {
                 return plan_err!(
@@ -172,12 +173,12 @@ fn failed(error: LoadError) -> DataFusionError {
     DataFusionError::Execution(error.to_string())
 }
 
-/// The engine runs on the processor; another device asked for by name is an error, never
+/// Encoders run on the processor; another device asked for by name is an error, never
 /// a silent fallback.
 fn require_cpu(device: &str) -> Result<()> {
     match device {
         "auto" | "cpu" => Ok(()),
-        other => plan_err!("device '{other}' cannot be had: models run on cpu; pass --device cpu"),
+        other => plan_err!("device '{other}' cannot be had: encoders run on cpu; open it with 'device' 'cpu'"),
     }
 }
 

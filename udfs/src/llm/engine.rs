@@ -53,7 +53,8 @@ use super::backend::{
     Backend, Choice, Decision, Form, Message, ModelError, ModelInfo, Reply, Sampling, Usage,
 };
 use super::chat::Chat;
-use super::folder::{CacheShape, Folder, TOKENIZER};
+use super::device::{Device, Wanted};
+use super::folder::{Folder, TOKENIZER};
 use super::graph::Graph;
 use super::letters::{Letters, OPENING, opened};
 use super::load::LoadError;
@@ -72,31 +73,35 @@ use writing::Writing;
 pub struct EngineOptions {
     /// The ONNX Runtime library; found as [`Runtime::load`] says when absent.
     pub runtime: Option<PathBuf>,
+    /// Where it runs.
+    pub device: Wanted,
     /// Threads of the computation; one per available core when absent.
     pub threads: Option<usize>,
-    /// How often the model is loaded, to share the requests and the threads. More replicas on
-    /// fewer threads each wait less for each other; each holds the weights.
+    /// How often the model is loaded on each device, to share the requests and the threads. More
+    /// replicas on fewer threads each wait less for each other; each holds the weights.
     pub replicas: usize,
     /// The most decisions in flight, of one replica.
     pub slots: usize,
     /// The longest context in tokens, where the model's own is longer.
     pub max_context: usize,
-    /// The most bytes of keys and values of decisions in flight; less where memory is short.
-    pub cache_bytes: usize,
-    /// The most bytes of recent prompts that are kept for the next caller; less likewise.
-    pub prompt_cache_bytes: usize,
+    /// The most bytes of keys and values of decisions in flight, of a replica; as [`Device::room`]
+    /// says when absent. Less where memory is short.
+    pub cache_bytes: Option<usize>,
+    /// The most bytes of recent prompts that are kept for the next caller, likewise.
+    pub prompt_cache_bytes: Option<usize>,
 }
 
 impl Default for EngineOptions {
     fn default() -> Self {
         Self {
             runtime: None,
+            device: Wanted::Auto,
             threads: None,
             replicas: 1,
             slots: 64,
             max_context: 8192,
-            cache_bytes: 2 << 30,
-            prompt_cache_bytes: 512 << 20,
+            cache_bytes: None,
+            prompt_cache_bytes: None,
         }
     }
 }
@@ -163,27 +168,35 @@ impl Engine {
         let chat = Chat::parse(&folder.template, &folder.bos_token, &folder.eos_token)?;
         let runtime = Runtime::load(options.runtime.as_deref())?;
         let context_length = folder.context_length.min(options.max_context);
+        let devices = Device::choose(options.device)?;
         let threads = options.threads.unwrap_or_else(available_cores);
-        let graphs = shares(threads, options.replicas)
-            .map(|threads| Graph::load(&runtime, &folder, threads))
-            .collect::<Result<Vec<_>, _>>()?;
-        // What is free beside the weights, which are in memory by now.
-        let free = memory::free() / graphs.len();
-        let room = memory::plan(folder.cache, context_length, options, free)?;
         let lexicon = Arc::new(lexicon);
         let slots = options.slots.max(1);
-        let precision = graphs.first().map(Graph::precision);
-        let replicas = graphs
-            .into_iter()
-            .map(|graph| start(graph, folder.cache, Arc::clone(&lexicon), slots, room))
+        let graphs = devices.iter().cycle().zip(shares(threads, devices.len() * options.replicas));
+        let graphs = graphs
+            .map(|(device, threads)| Graph::load(&runtime, &folder, device, threads))
             .collect::<Result<Vec<_>, _>>()?;
+        let precision = graphs.first().map(Graph::precision);
+        let mut replicas = Vec::with_capacity(graphs.len());
+        // What is free beside the weights, which are in memory by now.
+        let free: Vec<_> = graphs.iter().map(|graph| graph.store().memory.free()).collect();
+        for ((graph, free), device) in graphs.into_iter().zip(free).zip(devices.iter().cycle()) {
+            let (decisions, prompts) = device.room();
+            let wanted = Room {
+                decisions: options.cache_bytes.unwrap_or(decisions),
+                prompts: options.prompt_cache_bytes.unwrap_or(prompts),
+            };
+            let free = free / options.replicas.max(1);
+            let room = memory::plan(graph.store(), context_length, wanted, free)?;
+            replicas.push(start(graph, Arc::clone(&lexicon), slots, room)?);
+        }
         let info = ModelInfo {
             location: location.display().to_string(),
             family: folder.family,
             precision: precision.unwrap_or_default(),
             context_length,
             vocabulary: folder.vocabulary,
-            device: "cpu".to_owned(),
+            device: named(&devices),
             fingerprint: folder.fingerprint,
             provenance: folder.provenance,
         };
@@ -371,7 +384,6 @@ impl Backend for Engine {
 /// Starts the thread of a replica.
 fn start(
     graph: Graph,
-    shape: CacheShape,
     lexicon: Arc<Lexicon>,
     slots: usize,
     room: Room,
@@ -380,9 +392,10 @@ fn start(
     let (requests, received) = channel();
     let replica = Replica::new(requests, Arc::clone(&live));
     let thread = move || {
-        let pool = Pool::new(shape, slots, room.decisions);
+        let store = graph.store().clone();
+        let pool = Pool::new(store.clone(), slots, room.decisions);
         let writing = Writing::new(lexicon, pool, live);
-        let desk = Desk::new(shape, room.prompts);
+        let desk = Desk::new(store, room.prompts);
         Worker::new(graph, desk, writing, received).run();
     };
     std::thread::Builder::new()
@@ -390,6 +403,12 @@ fn start(
         .spawn(thread)
         .map_err(|error| LoadError::Thread(error.to_string()))?;
     Ok(replica)
+}
+
+/// The names of the devices, in one text.
+fn named(devices: &[Device]) -> String {
+    let names: Vec<_> = devices.iter().map(Device::to_string).collect();
+    names.join(" ")
 }
 
 /// The threads of each replica, at least one.

@@ -87,9 +87,9 @@ pub struct CacheShape {
 }
 
 impl CacheShape {
-    /// Bytes of one token's keys and values.
-    pub fn token_bytes(&self) -> usize {
-        2 * self.layers * self.heads * self.width * size_of::<f32>()
+    /// Numbers in one token's keys and values.
+    pub fn token_numbers(&self) -> usize {
+        2 * self.layers * self.heads * self.width
     }
 }
 
@@ -275,7 +275,7 @@ mod tests {
         assert_eq!(read.eos_ids, [2, 5]);
         assert_eq!(read.bos_token, "");
         assert_eq!(read.eos_token, "<|im_end|>");
-        assert_eq!(read.cache.token_bytes(), 2 * 4 * 6 * 32 * 4);
+        assert_eq!(read.cache.token_numbers(), 2 * 4 * 6 * 32);
         assert_eq!(read.provenance, None);
     }
 

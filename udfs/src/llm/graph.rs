@@ -12,11 +12,13 @@
 //! | `places` | i64 | [B], the place of each text |
 //! | `position_ids` | i64 | [Z, S] |
 //! | `bias` | f32 | [Z, 1, S, T + S], 0 for a token, far below for none |
-//! | `prefix.{i}.key` | f32 | [R, heads, P, width + 2], in the end two marks |
-//! | `prefix.{i}.value` | f32 | [R, heads, P, width] |
-//! | `past_key_values.{i}.{key,value}` | f32 | [Z, heads, T, width], what was written |
+//! | `prefix.{i}.key` | f | [R, heads, P, width + 2], in the end two marks |
+//! | `prefix.{i}.value` | f | [R, heads, P, width] |
+//! | `past_key_values.{i}.{key,value}` | f | [Z, heads, T, width], what was written |
 //! | **output** `logits` | f32 | [N, V] |
-//! | **output** `present.{i}.{key,value}` | f32 | [Z, heads, S, width], the new tokens' |
+//! | **output** `present.{i}.{key,value}` | f | [Z, heads, S, width], the new tokens' |
+//!
+//! f is f16 in a graph of precision fp16, and f32 in every other.
 //!
 //! Reading, there is one prompt and one text, and nothing was written. Writing, S is 1 and each
 //! draw is a text. What a text gets does not depend on P, T or what else is in work, not by a
@@ -25,6 +27,7 @@
 mod step;
 
 use std::ffi::{CString, NulError};
+use std::fmt::Display;
 use std::slice::ChunksExact;
 
 use ort::session::Session;
@@ -33,14 +36,15 @@ use ort::value::{TensorElementType, TensorRefMut};
 use ort::{AsPointer, ortsys};
 
 use super::backend::ModelError;
+use super::device::Device;
 use super::engine::cache::{Cache, Part};
-use super::engine::memory::lacking;
 use super::engine::prompts::Prompts;
 use super::engine::shared::SharedCache;
 use super::folder::{CacheShape, Folder};
 use super::load::LoadError;
 use super::runtime::Runtime;
-use step::{Step, tensor};
+use super::store::{Buffer, Number, Store, lacking};
+use step::Step;
 
 /// For which of the read tokens the next-token logits are wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,36 +72,50 @@ pub struct Draw {
 #[derive(Debug)]
 pub struct Graph {
     session: Session,
-    shape: CacheShape,
+    store: Store,
     vocabulary: usize,
     inputs: Vec<CString>,
     outputs: Vec<CString>,
     /// A token of nothing, [1, heads, 1, width].
-    nothing: Vec<f32>,
+    nothing: Buffer,
     /// The last step's logits, [N, V].
     logits: Vec<f32>,
 }
 
 impl Graph {
-    /// Loads the folder's graph for the CPU, with `threads` threads.
+    /// Loads the folder's graph for `device`, with `threads` threads for what the processor does.
     ///
     /// # Errors
     /// When ONNX Runtime refuses the graph, or it does not keep the contract.
-    pub fn load(runtime: &Runtime, folder: &Folder, threads: usize) -> Result<Self, LoadError> {
-        let session = session(runtime, folder, threads)
-            .map_err(|error| LoadError::Graph(error.to_string()))?;
-        let (inputs, outputs) =
-            names(&folder.cache).map_err(|error| LoadError::Graph(error.to_string()))?;
-        check_interface(&session, &inputs)?;
+    pub fn load(
+        runtime: &Runtime,
+        folder: &Folder,
+        device: &Device,
+        threads: usize,
+    ) -> Result<Self, LoadError> {
+        let broken = |error: &dyn Display| LoadError::Graph(error.to_string());
+        let session = session(runtime, folder, device, threads).map_err(|e| broken(&e))?;
+        let (inputs, outputs) = names(&folder.cache).map_err(|e| broken(&e))?;
+        let store = Store {
+            shape: folder.cache,
+            number: check_interface(&session, &inputs)?,
+            memory: device.memory(),
+        };
+        let nothing = Buffer::zeros(&store, store.shape.heads * store.shape.width);
         Ok(Self {
             session,
-            shape: folder.cache,
+            nothing: nothing.map_err(|e| broken(&e))?,
+            store,
             vocabulary: folder.vocabulary,
             inputs,
             outputs,
-            nothing: vec![0.0; folder.cache.heads * folder.cache.width],
             logits: Vec::new(),
         })
+    }
+
+    /// What its keys and values are, and where.
+    pub fn store(&self) -> &Store {
+        &self.store
     }
 
     /// How the exporter says the weights are stored, `fp32` where it says nothing.
@@ -144,9 +162,7 @@ impl Graph {
         let step = Step::write(cache, draws);
         let parts = cache.parts();
         self.run(&step, &parts.prompts, Some(&parts.draws), parts.newest)?;
-        for draw in draws {
-            cache.keep(draw.place, draw.written);
-        }
+        cache.keep(draws);
         Ok(self.logits.chunks_exact(self.vocabulary))
     }
 
@@ -154,14 +170,15 @@ impl Graph {
     fn run(
         &mut self,
         step: &Step,
-        prompts: &[Part<&[f32]>],
-        past: Option<&[Part<&[f32]>]>,
-        new: Vec<Part<&mut [f32]>>,
+        prompts: &[Part<&Buffer>],
+        past: Option<&[Part<&Buffer>]>,
+        new: Vec<Part<&mut Buffer>>,
     ) -> Result<(), ModelError> {
         let count = step.wanted() * self.vocabulary;
         let more = count.saturating_sub(self.logits.len());
         self.logits.try_reserve(more).map_err(|_| lacking(more))?;
         self.logits.resize(count, 0.0);
+        self.store.memory.settle()?;
         self.run_step(step, prompts, past, new)
             .map_err(|error| failure(&error.to_string()))
     }
@@ -171,27 +188,27 @@ impl Graph {
     fn run_step(
         &mut self,
         step: &Step,
-        prompts: &[Part<&[f32]>],
-        past: Option<&[Part<&[f32]>]>,
-        new: Vec<Part<&mut [f32]>>,
+        prompts: &[Part<&Buffer>],
+        past: Option<&[Part<&Buffer>]>,
+        new: Vec<Part<&mut Buffer>>,
     ) -> ort::Result<()> {
-        let CacheShape { heads, width, .. } = self.shape;
-        let nothing: Part<&[f32]> = ([1, heads, 1, width], &self.nothing);
-        let nothing = vec![nothing; prompts.len()];
-        let mut inputs = Vec::from(step.tensors()?);
-        for (shape, data) in prompts.iter().chain(past.unwrap_or(&nothing)) {
-            inputs.push(tensor(shape, data)?);
-        }
+        let CacheShape { heads, width, .. } = self.store.shape;
+        let nothing = vec![([1, heads, 1, width], &self.nothing); prompts.len()];
+        let cached = prompts.iter().chain(past.unwrap_or(&nothing));
+        // SAFETY: they become inputs.
+        let cached = cached.map(|&(shape, buffer)| unsafe { buffer.shared_tensor(shape) });
+        let cached = cached.collect::<ort::Result<Vec<_>>>()?;
+        let new = new.into_iter();
+        let new = new.map(|(shape, buffer)| buffer.tensor(shape));
+        let new = new.collect::<ort::Result<Vec<_>>>()?;
+        let small = step.tensors()?;
         let shape = [step.wanted(), self.vocabulary];
         let logits = TensorRefMut::from_array_view_mut((shape, self.logits.as_mut_slice()))?;
-        let mut outputs = vec![logits];
-        for (shape, data) in new {
-            outputs.push(TensorRefMut::from_array_view_mut((shape, data))?);
-        }
 
-        let inputs: Vec<_> = inputs.iter().map(|value| value.ptr()).collect();
-        let outputs = outputs.iter().map(|value| value.ptr().cast_mut());
-        let mut outputs: Vec<_> = outputs.collect();
+        let mut inputs: Vec<_> = small.iter().map(|value| value.ptr()).collect();
+        inputs.extend(cached.iter().map(|value| value.ptr()));
+        let mut outputs = vec![logits.ptr().cast_mut()];
+        outputs.extend(new.iter().map(|value| value.ptr().cast_mut()));
         let input_names: Vec<_> = self.inputs.iter().map(|name| name.as_ptr()).collect();
         let output_names: Vec<_> = self.outputs.iter().map(|name| name.as_ptr()).collect();
         // SAFETY: names and values are as many as their counts say and outlive the
@@ -223,8 +240,14 @@ fn failure(error: &str) -> ModelError {
     }
 }
 
-fn session(runtime: &Runtime, folder: &Folder, threads: usize) -> ort::Result<Session> {
+fn session(
+    runtime: &Runtime,
+    folder: &Folder,
+    device: &Device,
+    threads: usize,
+) -> ort::Result<Session> {
     Session::builder(&runtime.environment)?
+        .with_execution_providers(device.providers())?
         .with_optimization_level(GraphOptimizationLevel::Level3)?
         .with_intra_threads(threads)?
         // Between steps the threads are the query's.
@@ -234,7 +257,8 @@ fn session(runtime: &Runtime, folder: &Folder, threads: usize) -> ort::Result<Se
         .commit_from_file(&folder.graph)
 }
 
-fn check_interface(session: &Session, known: &[CString]) -> Result<(), LoadError> {
+/// Checks that the engine knows every input, and gives the type of keys and values.
+fn check_interface(session: &Session, known: &[CString]) -> Result<Number, LoadError> {
     let unknown = session.inputs().iter().find(|input| {
         let mut names = known.iter();
         names.all(|name| name.as_bytes() != input.name().as_bytes())
@@ -244,21 +268,22 @@ fn check_interface(session: &Session, known: &[CString]) -> Result<(), LoadError
         let unknown = format!("it has an input `{name}`, which the engine does not know");
         return Err(LoadError::Graph(unknown));
     }
-    let mut inputs = session.inputs().iter();
-    if !inputs.any(|input| input.name() == "texts") {
-        return Err(LoadError::Graph("it has no input `texts`".to_owned()));
+    let kind = |name: &str| -> Result<_, LoadError> {
+        let mut inputs = session.inputs().iter();
+        let found = inputs.find(|input| input.name() == name);
+        let missing = || LoadError::Graph(format!("it has no input `{name}`"));
+        Ok(found.ok_or_else(missing)?.dtype().tensor_type())
+    };
+    kind("texts")?;
+    if kind("bias")? != Some(TensorElementType::Float32) {
+        return Err(LoadError::Graph("its input `bias` is not of 32 bits".to_owned()));
     }
-    let mut inputs = session.inputs().iter();
-    match inputs.find(|input| input.name() == "past_key_values.0.key") {
-        Some(past) if past.dtype().tensor_type() == Some(TensorElementType::Float32) => Ok(()),
-        Some(_) => Err(LoadError::Graph(
-            "its keys and values are no fp32 numbers, as in a folder of precision fp16, which is \
-             for CUDA; the CPU runs --precision fp32, int8 or int4"
-                .to_owned(),
-        )),
-        None => Err(LoadError::Graph(
-            "it has no input `past_key_values.0.key`".to_owned(),
-        )),
+    match kind("prefix.0.value")? {
+        Some(TensorElementType::Float32) => Ok(Number::F32),
+        Some(TensorElementType::Float16) => Ok(Number::F16),
+        other => Err(LoadError::Graph(format!(
+            "its keys and values are numbers of type {other:?}, not fp32 or fp16"
+        ))),
     }
 }
 

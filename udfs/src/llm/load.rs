@@ -30,6 +30,9 @@ pub enum LoadError {
     /// ONNX Runtime refuses the graph, or it is not a slot graph.
     #[error("the model's slot.onnx cannot be run: {0}; export the model again")]
     Graph(String),
+    /// The device that was asked for is not there.
+    #[error("{0}")]
+    Device(String),
     /// The longest prompt would not fit the memory.
     #[error(
         "keys and values of a prompt of {context} tokens take {mib} MiB of memory while it is in \

@@ -21,6 +21,7 @@ mod chat;
 pub mod counting;
 #[cfg(test)]
 mod demo;
+pub mod device;
 pub mod encoder;
 pub mod engine;
 pub mod folder;
@@ -39,6 +40,7 @@ mod rule;
 pub mod runtime;
 mod sampler;
 pub mod settings;
+pub mod store;
 #[cfg(test)]
 mod tests;
 mod tokens;

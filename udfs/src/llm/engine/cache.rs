@@ -1,20 +1,16 @@
 //! Keys and values of tokens already seen, in rows.
 
-use super::memory::zeros;
 use crate::llm::backend::ModelError;
-use crate::llm::folder::CacheShape;
+use crate::llm::store::{Buffer, Lines, Store};
 
 /// Rows of cached tokens: per layer a key and a value tensor, each
 /// [rows, heads, capacity, width] in this order.
-///
-/// Memory that no token has reached is never touched, so the operating system
-/// does not give it out: a large capacity costs what is used of it.
 #[derive(Debug)]
 pub struct Cache {
-    shape: CacheShape,
+    store: Store,
     rows: usize,
     capacity: usize,
-    tensors: Vec<Vec<f32>>,
+    tensors: Vec<Buffer>,
 }
 
 /// What is in use of a tensor, and its shape. Tensors come layer by layer, key before value.
@@ -35,9 +31,14 @@ impl Spot {
         Self { row, token: 0 }
     }
 
-    /// Where its numbers of `head` begin in a tensor.
-    fn index(self, head: usize, shape: CacheShape, capacity: usize) -> usize {
-        ((self.row * shape.heads + head) * capacity + self.token) * shape.width
+    /// Where its heads are in a tensor.
+    fn heads(self, cache: &Cache) -> Lines {
+        let shape = cache.store.shape;
+        let pitch = cache.capacity * shape.width;
+        Lines {
+            first: self.row * shape.heads * pitch + self.token * shape.width,
+            pitch,
+        }
     }
 }
 
@@ -46,11 +47,12 @@ impl Cache {
     ///
     /// # Errors
     /// When there is no memory for it.
-    pub fn new(shape: CacheShape, rows: usize, capacity: usize) -> Result<Self, ModelError> {
+    pub fn new(store: &Store, rows: usize, capacity: usize) -> Result<Self, ModelError> {
+        let shape = store.shape;
         let size = rows * shape.heads * capacity * shape.width;
-        let tensors = (0..2 * shape.layers).map(|_| zeros(size));
+        let tensors = (0..2 * shape.layers).map(|_| Buffer::zeros(store, size));
         Ok(Self {
-            shape,
+            store: store.clone(),
             rows,
             capacity,
             tensors: tensors.collect::<Result<_, _>>()?,
@@ -58,12 +60,12 @@ impl Cache {
     }
 
     /// A cache without room.
-    pub fn empty(shape: CacheShape) -> Self {
+    pub fn empty(store: &Store) -> Self {
         Self {
-            shape,
+            store: store.clone(),
             rows: 0,
             capacity: 0,
-            tensors: vec![Vec::new(); 2 * shape.layers],
+            tensors: Vec::new(),
         }
     }
 
@@ -74,63 +76,50 @@ impl Cache {
 
     /// Bytes when every row is full.
     pub fn bytes(&self) -> usize {
-        self.rows * self.capacity * self.shape.token_bytes()
+        self.rows * self.capacity * self.store.token_bytes()
     }
 
-    /// Copies `tokens` tokens of a row of another cache.
-    pub fn copy(&mut self, to: Spot, from: &Self, source: Spot, tokens: usize) {
-        let length = tokens * self.shape.width;
+    /// Copies `tokens` tokens of each of `rows` neighbouring rows of another cache.
+    pub fn copy(&mut self, to: Spot, from: &Self, source: Spot, rows: usize, tokens: usize) {
+        let (to, source) = (to.heads(self), source.heads(from));
+        let shape = self.store.shape;
         for (target, of) in self.tensors.iter_mut().zip(&from.tensors) {
-            for head in 0..self.shape.heads {
-                let to = to.index(head, self.shape, self.capacity);
-                let source = source.index(head, self.shape, from.capacity);
-                target[to..to + length].copy_from_slice(&of[source..source + length]);
-            }
+            target.copy(to, of, source, rows * shape.heads, tokens * shape.width);
         }
     }
 
     /// Copies the first `tokens` tokens of one row over another.
     pub fn move_row(&mut self, to: usize, from: usize, tokens: usize) {
-        let length = tokens * self.shape.width;
+        let (to, from) = (Spot::start(to).heads(self), Spot::start(from).heads(self));
+        let shape = self.store.shape;
         for tensor in &mut self.tensors {
-            for head in 0..self.shape.heads {
-                let to = Spot::start(to).index(head, self.shape, self.capacity);
-                let from = Spot::start(from).index(head, self.shape, self.capacity);
-                tensor.copy_within(from..from + length, to);
-            }
+            tensor.copy_within(to, from, shape.heads, tokens * shape.width);
         }
     }
 
-    /// A head of a row: [capacity, width]. `tensor` counts layer by layer, key before value.
-    pub fn head(&self, tensor: usize, row: usize, head: usize) -> &[f32] {
-        let first = Spot::start(row).index(head, self.shape, self.capacity);
-        &self.tensors[tensor][first..][..self.capacity * self.shape.width]
-    }
-
     /// The first `rows` rows of each tensor.
-    pub fn parts(&self, rows: usize) -> impl Iterator<Item = Part<&[f32]>> {
+    pub fn parts(&self, rows: usize) -> impl Iterator<Item = Part<&Buffer>> {
         let shape = self.part(rows);
-        let length: usize = shape.iter().product();
-        let tensors = self.tensors.iter();
-        tensors.map(move |tensor| (shape, &tensor[..length]))
+        self.tensors.iter().map(move |tensor| (shape, tensor))
     }
 
     /// The same, to be written to.
-    pub fn parts_mut(&mut self, rows: usize) -> impl Iterator<Item = Part<&mut [f32]>> {
+    pub fn parts_mut(&mut self, rows: usize) -> impl Iterator<Item = Part<&mut Buffer>> {
         let shape = self.part(rows);
-        let length: usize = shape.iter().product();
-        let tensors = self.tensors.iter_mut();
-        tensors.map(move |tensor| (shape, &mut tensor[..length]))
+        self.tensors.iter_mut().map(move |tensor| (shape, tensor))
     }
 
     fn part(&self, rows: usize) -> [usize; 4] {
-        [rows, self.shape.heads, self.capacity, self.shape.width]
+        let shape = self.store.shape;
+        [rows, shape.heads, self.capacity, shape.width]
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::llm::folder::CacheShape;
+    use crate::llm::store::tests::{counting, numbers, stores};
 
     const SHAPE: CacheShape = CacheShape {
         layers: 1,
@@ -139,37 +128,38 @@ mod tests {
     };
 
     /// A cache whose numbers count up in memory order.
-    fn counting(rows: usize, capacity: usize) -> Cache {
-        let mut cache = Cache::new(SHAPE, rows, capacity).unwrap();
-        for tensor in &mut cache.tensors {
-            for (index, number) in tensor.iter_mut().enumerate() {
-                *number = index as f32;
-            }
+    fn filled(store: &Store, rows: usize, capacity: usize) -> Cache {
+        let mut cache = Cache::new(store, rows, capacity).unwrap();
+        for (_, tensor) in cache.parts_mut(rows) {
+            counting(tensor, 0);
         }
         cache
     }
 
     #[test]
     fn rows_are_copied_between_capacities() {
-        let from = counting(2, 3);
-        let mut to = Cache::new(SHAPE, 2, 4).unwrap();
-        to.copy(
-            Spot { row: 1, token: 2 },
-            &from,
-            Spot { row: 1, token: 1 },
-            2,
-        );
-        let expected = [
-            0., 0., 0., 0., 0., 0., 0., 0., 0., 0., 7., 8., 0., 0., 10., 11.,
-        ];
-        assert_eq!(to.tensors[0], expected);
+        for store in stores(SHAPE) {
+            let from = filled(&store, 2, 3);
+            let mut to = Cache::new(&store, 2, 4).unwrap();
+            let (at, source) = (Spot { row: 1, token: 2 }, Spot { row: 1, token: 1 });
+            to.copy(at, &from, source, 1, 2);
+            let expected = [
+                0., 0., 0., 0., 0., 0., 0., 0., 0., 0., 7., 8., 0., 0., 10., 11.,
+            ];
+            assert_eq!(numbers(&to.tensors[0]), expected);
+            to.copy(Spot::start(0), &from, Spot::start(0), 2, 1);
+            let firsts = [0, 4, 8, 12].map(|at| numbers(&to.tensors[0])[at]);
+            assert_eq!(firsts, [0., 3., 6., 9.]);
+        }
     }
 
     #[test]
     fn a_moved_row_covers_the_hole() {
-        let mut cache = counting(2, 3);
-        cache.move_row(0, 1, 2);
-        let row = cache.parts(1).next().unwrap().1.to_vec();
-        assert_eq!(row, [6., 7., 2., 9., 10., 5.]);
+        for store in stores(SHAPE) {
+            let mut cache = filled(&store, 2, 3);
+            cache.move_row(0, 1, 2);
+            let row = &numbers(cache.parts(1).next().unwrap().1)[..6];
+            assert_eq!(row, [6., 7., 2., 9., 10., 5.]);
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! Work on one row at a time: prompts, and texts scored after them.
 
+use std::mem::swap;
 use std::rc::Rc;
 use std::slice::ChunksExact;
 
@@ -9,8 +10,8 @@ use super::prompts::Prompts;
 use super::rounded_up;
 use super::writing::Writing;
 use crate::llm::backend::ModelError;
-use crate::llm::folder::CacheShape;
 use crate::llm::graph::{Graph, Wanted};
+use crate::llm::store::Store;
 
 /// The most tokens of a text that are read in one run. A text is kept by nobody, so that it may
 /// be cut where it is best for speed: into equal parts.
@@ -38,7 +39,7 @@ impl<'a> Reader<'a> {
         wanted: Wanted,
         logits: impl FnOnce(ChunksExact<'_, f32>) -> T,
     ) -> Result<(Cache, T), ModelError> {
-        let mut new = Cache::new(before.shape, 1, tokens.len())?;
+        let mut new = Cache::new(&before.store, 1, tokens.len())?;
         let found = self.graph.read(&before.tokens, tokens, wanted, &mut new)?;
         let found = logits(found);
         self.writing.keep_up(self.graph, tokens.len())?;
@@ -67,9 +68,9 @@ pub struct Desk {
 
 impl Desk {
     /// A desk that keeps up to `prefix_bytes` of prompts.
-    pub fn new(shape: CacheShape, prefix_bytes: usize) -> Self {
+    pub fn new(store: Store, prefix_bytes: usize) -> Self {
         Self {
-            row: Row::new(shape),
+            row: Row::new(store),
             prefixes: Prefixes::new(prefix_bytes),
         }
     }
@@ -167,20 +168,23 @@ impl Desk {
 /// What comes before the tokens that are read.
 #[derive(Debug)]
 struct Row {
-    shape: CacheShape,
+    store: Store,
     /// A single prompt.
     tokens: Prompts,
-    /// Tokens that its memory has room for.
+    /// Memory for the same prompt with other room.
+    spare: Prompts,
+    /// Tokens that there is memory for.
     most: usize,
     /// The pieces that it begins with.
     placed: Vec<Rc<Piece>>,
 }
 
 impl Row {
-    fn new(shape: CacheShape) -> Self {
+    fn new(store: Store) -> Self {
         Self {
-            shape,
-            tokens: Prompts::empty(shape),
+            tokens: Prompts::empty(&store),
+            spare: Prompts::empty(&store),
+            store,
             most: 0,
             placed: Vec::new(),
         }
@@ -192,9 +196,11 @@ impl Row {
             return Ok(());
         }
         let most = rounded_up(tokens);
-        *self = Self::new(self.shape);
-        self.tokens = Prompts::new(self.shape, 1, room(most))?;
+        *self = Self::new(self.store.clone());
+        self.tokens = Prompts::new(&self.store, 1, room(most))?;
+        self.spare = Prompts::new(&self.store, 1, room(most))?;
         self.tokens.begin();
+        self.spare.begin();
         self.most = most;
         Ok(())
     }
@@ -208,18 +214,25 @@ impl Row {
             .count();
         self.placed.truncate(same);
         let count = |pieces: &[Rc<Piece>]| pieces.iter().map(|piece| piece.tokens.len()).sum();
-        self.tokens.fit(count(&self.placed), room(count(pieces)));
-        for piece in &pieces[same..] {
-            self.tokens.append(&piece.cache);
-            self.placed.push(Rc::clone(piece));
-        }
+        self.fit(count(&self.placed), room(count(pieces)));
+        let more = &pieces[same..];
+        self.tokens.append(more.iter().map(|piece| &piece.cache));
+        self.placed.extend(more.iter().map(Rc::clone));
     }
 
     /// Adds tokens that are not to be kept.
     fn append(&mut self, part: &Cache) {
         let tokens = self.tokens.lengths().iter().sum();
-        self.tokens.fit(tokens, room(tokens + part.capacity()));
-        self.tokens.append(part);
+        self.fit(tokens, room(tokens + part.capacity()));
+        self.tokens.append([part]);
+    }
+
+    /// Keeps the first `tokens` tokens, and gives them room.
+    fn fit(&mut self, tokens: usize, room: usize) {
+        if (self.tokens.lengths(), self.tokens.room()) != (&[tokens], room) {
+            self.spare.take(&self.tokens, tokens, room);
+            swap(&mut self.tokens, &mut self.spare);
+        }
     }
 }
 

@@ -7,9 +7,9 @@ use super::row::Row;
 use super::shared::{Extent, SharedCache};
 use super::{Lexicon, rounded_up};
 use crate::llm::backend::{Finish, ModelError};
-use crate::llm::folder::CacheShape;
 use crate::llm::graph::{Draw, Graph};
 use crate::llm::sampler::Sampler;
+use crate::llm::store::Store;
 
 /// Draws get room for so many tokens more at a time. That a step looks at no more than it
 /// must is worth more than that room is seldom made.
@@ -40,7 +40,7 @@ pub struct Need {
 /// Prompts with draws in work and, at the same indexes, their keys and values.
 #[derive(Debug)]
 pub struct Pool {
-    shape: CacheShape,
+    store: Store,
     /// The most draws in work.
     slots: usize,
     /// The most bytes of keys and values.
@@ -54,13 +54,13 @@ pub struct Pool {
 
 impl Pool {
     /// An empty pool of up to `slots` draws and `bytes` of keys and values.
-    pub fn new(shape: CacheShape, slots: usize, bytes: usize) -> Self {
+    pub fn new(store: Store, slots: usize, bytes: usize) -> Self {
         Self {
-            shape,
             slots,
             bytes,
             limit: 0,
-            cache: SharedCache::empty(shape),
+            cache: SharedCache::empty(&store),
+            store,
             prompts: Vec::new(),
             sampler: Sampler::default(),
         }
@@ -234,7 +234,7 @@ impl Pool {
         if self.prompts.is_empty() {
             self.limit = need.limit;
             if extent != self.cache.extent() {
-                self.cache = SharedCache::empty(self.shape);
+                self.cache = SharedCache::empty(&self.store);
                 self.cache = self.made(extent)?;
             }
             return Ok(());
@@ -252,7 +252,7 @@ impl Pool {
     /// An empty cache of this extent or, where memory is short, for fewer prompts.
     fn made(&mut self, mut extent: Extent) -> Result<SharedCache, ModelError> {
         loop {
-            match SharedCache::new(self.shape, extent) {
+            match SharedCache::new(&self.store, extent) {
                 Err(ModelError::Memory(_)) if extent.prompts > 1 => {
                     extent.prompts /= 2;
                     self.bytes /= 2;
@@ -277,7 +277,7 @@ impl Pool {
             written: limit.max(need.limit).next_multiple_of(LENGTHENED_BY),
         };
         let most = (PLACES_PER_SLOT * self.slots / places).max(1);
-        let prompts = self.bytes / longest.prompt_bytes(self.shape).max(1);
+        let prompts = self.bytes / longest.prompt_bytes(&self.store).max(1);
         Extent {
             prompts: prompts.clamp(1, most),
             written: now.written.max(LENGTHENED_BY),

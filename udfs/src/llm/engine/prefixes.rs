@@ -190,6 +190,7 @@ impl Prefixes {
 mod tests {
     use super::*;
     use crate::llm::folder::CacheShape;
+    use crate::llm::store::tests::stores;
 
     fn prefix(tokens: &[u32]) -> Prefix {
         let shape = CacheShape {
@@ -197,10 +198,11 @@ mod tests {
             heads: 1,
             width: 1,
         };
+        let [store, ..] = stores(shape);
         let piece = |tokens: &[u32]| {
             Rc::new(Piece {
                 tokens: tokens.into(),
-                cache: Cache::new(shape, 1, tokens.len()).unwrap(),
+                cache: Cache::new(&store, 1, tokens.len()).unwrap(),
             })
         };
         Prefix {

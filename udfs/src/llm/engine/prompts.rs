@@ -1,11 +1,8 @@
 //! Keys and values of prompts, laid out so that the texts after a prompt share them.
 
-use std::ops::Range;
-
 use super::cache::{Cache, Part};
-use super::memory::zeros;
 use crate::llm::backend::ModelError;
-use crate::llm::folder::CacheShape;
+use crate::llm::store::{Buffer, Lines, Store};
 
 /// Numbers that a key has beyond its width: see [`marks`].
 pub const MARKS: usize = 2;
@@ -26,13 +23,13 @@ pub const ABSENT: f32 = -3e4;
 /// What lies beyond a prompt's tokens is old, but always a number.
 #[derive(Debug)]
 pub struct Prompts {
-    shape: CacheShape,
+    store: Store,
     /// Tokens of a prompt that there is room for, and the one that stands before them.
     room: usize,
     /// Tokens of each prompt.
     lengths: Vec<usize>,
     /// Layer by layer, key before value.
-    tensors: Vec<Vec<f32>>,
+    tensors: Vec<Buffer>,
 }
 
 impl Prompts {
@@ -40,11 +37,12 @@ impl Prompts {
     ///
     /// # Errors
     /// When there is no memory for it.
-    pub fn new(shape: CacheShape, count: usize, room: usize) -> Result<Self, ModelError> {
-        let sizes = sizes(shape).take(2 * shape.layers);
-        let tensors = sizes.map(|size| zeros(count * shape.heads * room * size));
+    pub fn new(store: &Store, count: usize, room: usize) -> Result<Self, ModelError> {
+        let shape = store.shape;
+        let sizes = sizes(store).take(2 * shape.layers);
+        let tensors = sizes.map(|size| Buffer::zeros(store, count * shape.heads * room * size));
         Ok(Self {
-            shape,
+            store: store.clone(),
             room,
             lengths: Vec::with_capacity(count),
             tensors: tensors.collect::<Result<_, _>>()?,
@@ -52,13 +50,18 @@ impl Prompts {
     }
 
     /// No room.
-    pub fn empty(shape: CacheShape) -> Self {
+    pub fn empty(store: &Store) -> Self {
         Self {
-            shape,
+            store: store.clone(),
             room: 0,
             lengths: Vec::new(),
-            tensors: vec![Vec::new(); 2 * shape.layers],
+            tensors: Vec::new(),
         }
+    }
+
+    /// Tokens of a prompt that there is room for, and the one that stands before them.
+    pub fn room(&self) -> usize {
+        self.room
     }
 
     /// Tokens of each prompt.
@@ -68,69 +71,58 @@ impl Prompts {
 
     /// Adds a prompt without tokens.
     pub fn begin(&mut self) {
+        let prompt = self.lengths.len();
         self.lengths.push(0);
-        for (head, size) in self.last_heads() {
-            head[..size].fill(0.0);
+        let heads = self.store.shape.heads;
+        for tensor in 0..self.tensors.len() {
+            let (lines, size) = self.heads(tensor, prompt);
+            self.tensors[tensor].write(lines, &vec![0.0; heads * size], size);
         }
-        self.mark(0..self.room);
+        self.mark(prompt);
     }
 
-    /// Adds the tokens that fill the only row of `piece` to the last prompt.
-    pub fn append(&mut self, piece: &Cache) {
-        let Some(past) = self.lengths.last().copied() else {
+    /// Adds the tokens that fill the only rows of `pieces` to the last prompt.
+    pub fn append<'a>(&mut self, pieces: impl IntoIterator<Item = &'a Cache>) {
+        let Some(prompt) = self.lengths.len().checked_sub(1) else {
             return;
         };
-        let (heads, width) = (self.shape.heads, self.shape.width);
-        for (at, (head, size)) in self.last_heads().enumerate() {
-            let rows = head.chunks_exact_mut(size).skip(1 + past);
-            let from = piece.head(at / heads, 0, at % heads).chunks_exact(width);
-            for (to, from) in rows.zip(from) {
-                to[..width].copy_from_slice(from);
+        for piece in pieces {
+            self.append_piece(prompt, piece);
+        }
+        self.mark(prompt);
+    }
+
+    fn append_piece(&mut self, prompt: usize, piece: &Cache) {
+        let (past, width) = (self.lengths[prompt], self.store.shape.width);
+        for (tensor, (_, from)) in piece.parts(1).enumerate() {
+            let (lines, size) = self.heads(tensor, prompt);
+            for head in 0..self.store.shape.heads {
+                let to = Lines {
+                    first: lines.first + head * lines.pitch + (1 + past) * size,
+                    pitch: size,
+                };
+                let of = Lines {
+                    first: head * piece.capacity() * width,
+                    pitch: width,
+                };
+                self.tensors[tensor].copy(to, from, of, piece.capacity(), width);
             }
         }
-        self.set_length(past + piece.capacity());
-    }
-
-    /// Says how many tokens the last prompt has: those up to there are its own, and no others.
-    fn set_length(&mut self, tokens: usize) {
-        if let Some(last) = self.lengths.last_mut() {
-            let changed = tokens.min(*last)..tokens.max(*last) + 1;
-            *last = tokens;
-            self.mark(changed);
-        }
-    }
-
-    /// Marks keys of the last prompt.
-    fn mark(&mut self, keys: Range<usize>) {
-        let width = self.shape.width;
-        let tokens = self.lengths.last().copied().unwrap_or_default();
-        for (head, size) in self.last_heads().filter(|&(_, size)| size > width) {
-            let all = head.chunks_exact_mut(size).enumerate();
-            for (at, key) in all.take(keys.end).skip(keys.start) {
-                key[width..].copy_from_slice(&marks(at, tokens));
-            }
-        }
-    }
-
-    /// The heads of the last prompt, tensor by tensor, and how many numbers a token has in each.
-    fn last_heads(&mut self) -> impl Iterator<Item = (&mut [f32], usize)> {
-        let (heads, room) = (self.shape.heads, self.room);
-        let first = self.lengths.len().saturating_sub(1) * heads;
-        let tensors = self.tensors.iter_mut().zip(sizes(self.shape));
-        tensors.flat_map(move |(tensor, size)| {
-            let all = tensor.chunks_exact_mut(room * size);
-            all.skip(first).take(heads).map(move |head| (head, size))
-        })
+        self.lengths[prompt] += piece.capacity();
     }
 
     /// Removes a prompt; the last takes its index.
     pub fn remove(&mut self, index: usize) {
-        self.lengths.swap_remove(index);
-        let last = self.lengths.len();
-        for (tensor, size) in self.tensors.iter_mut().zip(sizes(self.shape)) {
-            let size = self.shape.heads * self.room * size;
-            tensor.copy_within(last * size..(last + 1) * size, index * size);
+        let last = self.lengths.len() - 1;
+        let heads = self.store.shape.heads;
+        if index < last {
+            for tensor in 0..self.tensors.len() {
+                let (to, _) = self.heads(tensor, index);
+                let (from, _) = self.heads(tensor, last);
+                self.tensors[tensor].copy_within(to, from, heads, to.pitch);
+            }
         }
+        self.lengths.swap_remove(index);
     }
 
     /// The same prompts in memory for `count`, each with `room`, which is no less than now.
@@ -138,58 +130,73 @@ impl Prompts {
     /// # Errors
     /// When there is no memory for it.
     pub fn widened(&self, count: usize, room: usize) -> Result<Self, ModelError> {
-        let mut wide = Self::new(self.shape, count, room)?;
-        let heads = self.shape.heads;
+        let mut wide = Self::new(&self.store, count, room)?;
         for (prompt, &tokens) in self.lengths.iter().enumerate() {
             wide.begin();
-            let tensors = wide.tensors.iter_mut().zip(&self.tensors);
-            for ((to, from), size) in tensors.zip(sizes(self.shape)) {
-                let own = (1 + tokens) * size;
-                let to = to.chunks_exact_mut(room * size).skip(prompt * heads);
-                let from = from.chunks_exact(self.room * size).skip(prompt * heads);
-                for (to, from) in to.zip(from).take(heads) {
-                    to[..own].copy_from_slice(&from[..own]);
-                }
-            }
-            wide.set_length(tokens);
+            wide.copy(prompt, self, tokens);
         }
         Ok(wide)
     }
 
-    /// Leaves the only prompt its first `tokens` tokens, and room for no more than `room`: a step
-    /// looks at all of it. The memory stays the same, and has to be enough.
-    pub fn fit(&mut self, tokens: usize, room: usize) {
-        let (heads, old) = (self.shape.heads, self.room);
-        let kept = 1 + tokens.min(self.lengths.last().copied().unwrap_or_default());
-        for (tensor, size) in self.tensors.iter_mut().zip(sizes(self.shape)) {
-            let mut copy = |head: usize| {
-                let from = head * old * size;
-                tensor.copy_within(from..from + kept * size, head * room * size);
-            };
-            // So that no head is written over before it is copied.
-            match room > old {
-                true => (0..heads).rev().for_each(&mut copy),
-                false => (0..heads).for_each(&mut copy),
-            }
-        }
+    /// Becomes the first `tokens` tokens of the only prompt of `other`, with no more room than
+    /// `room`: a step looks at all of it. Both have one prompt, and memory for so much.
+    pub fn take(&mut self, other: &Self, tokens: usize, room: usize) {
         self.room = room;
-        self.set_length(kept - 1);
-        self.mark(kept..room);
+        self.copy(0, other, tokens);
+    }
+
+    /// Copies the first tokens of a prompt.
+    fn copy(&mut self, prompt: usize, from: &Self, tokens: usize) {
+        for (tensor, of) in from.tensors.iter().enumerate() {
+            let (to, size) = self.heads(tensor, prompt);
+            let (source, _) = from.heads(tensor, prompt);
+            let (heads, length) = (self.store.shape.heads, (1 + tokens) * size);
+            self.tensors[tensor].copy(to, of, source, heads, length);
+        }
+        self.lengths[prompt] = tokens;
+        self.mark(prompt);
+    }
+
+    /// Says of each key of a prompt what it is of.
+    fn mark(&mut self, prompt: usize) {
+        let marks = (0..self.room).flat_map(|at| marks(at, self.lengths[prompt]));
+        let marks: Vec<_> = marks.collect();
+        let marks = marks.repeat(self.store.shape.heads);
+        let (width, size) = (self.store.shape.width, self.store.shape.width + MARKS);
+        for tensor in (0..self.tensors.len()).step_by(2) {
+            let (lines, _) = self.heads(tensor, prompt);
+            let keys = Lines {
+                first: lines.first + width,
+                pitch: size,
+            };
+            self.tensors[tensor].write(keys, &marks, MARKS);
+        }
+    }
+
+    /// Where the heads of a prompt are in a tensor, and how many numbers a token has there.
+    fn heads(&self, tensor: usize, prompt: usize) -> (Lines, usize) {
+        let shape = self.store.shape;
+        let size = match tensor % 2 {
+            0 => shape.width + MARKS,
+            _ => shape.width,
+        };
+        let pitch = self.room * size;
+        let first = prompt * shape.heads * pitch;
+        (Lines { first, pitch }, size)
     }
 
     /// The tensors of the prompts there are.
-    pub fn parts(&self) -> impl Iterator<Item = Part<&[f32]>> {
-        let tensors = self.tensors.iter().zip(sizes(self.shape));
-        tensors.map(|(tensor, size)| {
-            let shape = [self.lengths.len(), self.shape.heads, self.room, size];
-            (shape, &tensor[..shape.iter().product()])
-        })
+    pub fn parts(&self) -> impl Iterator<Item = Part<&Buffer>> {
+        let tensors = self.tensors.iter().zip(sizes(&self.store));
+        let (prompts, heads) = (self.lengths.len(), self.store.shape.heads);
+        tensors.map(move |(tensor, size)| ([prompts, heads, self.room, size], tensor))
     }
 }
 
 /// Numbers of a token in each tensor, layer by layer and key before value.
-fn sizes(shape: CacheShape) -> impl Iterator<Item = usize> {
-    [shape.width + MARKS, shape.width].into_iter().cycle()
+fn sizes(store: &Store) -> impl Iterator<Item = usize> {
+    let width = store.shape.width;
+    [width + MARKS, width].into_iter().cycle()
 }
 
 /// What the key at `at` ends in, where the prompt has `tokens` tokens: what is added to its
@@ -205,6 +212,8 @@ fn marks(at: usize, tokens: usize) -> [f32; MARKS] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::llm::folder::CacheShape;
+    use crate::llm::store::tests::{counting, numbers, stores};
 
     const SHAPE: CacheShape = CacheShape {
         layers: 1,
@@ -217,12 +226,10 @@ mod tests {
     const NONE: [f32; 2] = [ABSENT, 0.0];
 
     /// A row of `tokens` tokens, of numbers from `first` on.
-    fn piece(first: usize, tokens: usize) -> Cache {
-        let mut cache = Cache::new(SHAPE, 1, tokens).unwrap();
+    fn piece(store: &Store, first: usize, tokens: usize) -> Cache {
+        let mut cache = Cache::new(store, 1, tokens).unwrap();
         for (_, tensor) in cache.parts_mut(1) {
-            for (index, number) in tensor.iter_mut().enumerate() {
-                *number = (first + index) as f32;
-            }
+            counting(tensor, first);
         }
         cache
     }
@@ -231,8 +238,8 @@ mod tests {
     /// first token is nothing but them.
     fn seen(prompts: &Prompts, prompt: usize) -> (Vec<f32>, Vec<f32>) {
         let (length, room) = (prompts.lengths[prompt], prompts.room);
-        let parts: Vec<_> = prompts.parts().collect();
-        let (key, value) = (parts[0].1, parts[1].1);
+        let parts: Vec<_> = prompts.parts().map(|(_, part)| numbers(part)).collect();
+        let (key, value) = (&parts[0], &parts[1]);
         let mut found = (Vec::new(), Vec::new());
         for head in 0..2 {
             let first = (prompt * 2 + head) * room;
@@ -248,91 +255,103 @@ mod tests {
 
     fn marked(prompts: &Prompts, prompt: usize) -> Vec<[f32; 2]> {
         let room = prompts.room;
-        let key = prompts.parts().next().unwrap().1;
+        let key = numbers(prompts.parts().next().unwrap().1);
         let keys = key[prompt * 2 * room * 4..][..2 * room * 4].chunks(4);
         let marks: Vec<_> = keys.map(|key| [key[2], key[3]]).collect();
         assert_eq!(marks[..room], marks[room..]);
         marks[..room].to_vec()
     }
 
-    fn filled() -> Prompts {
-        let mut prompts = Prompts::new(SHAPE, 2, 4).unwrap();
+    fn filled(store: &Store) -> Prompts {
+        let mut prompts = Prompts::new(store, 2, 4).unwrap();
         for (first, tokens) in [(0, 3), (100, 2)] {
             prompts.begin();
-            prompts.append(&piece(first, tokens));
+            prompts.append([&piece(store, first, tokens)]);
         }
         prompts
     }
 
     #[test]
     fn prompts_are_found_token_by_token() {
-        let numbers: Vec<f32> = (100..108).map(|number| number as f32).collect();
-        assert_eq!(seen(&filled(), 1), (numbers.clone(), numbers));
-    }
-
-    #[test]
-    fn keys_tell_what_they_are_of() {
-        let mut prompts = filled();
-        assert_eq!(marked(&prompts, 0), [FIRST, OWN, OWN, OWN]);
-        assert_eq!(marked(&prompts, 1), [FIRST, OWN, OWN, NONE]);
-        let wide = prompts.widened(2, 5).unwrap();
-        assert_eq!(marked(&wide, 0), [FIRST, OWN, OWN, OWN, NONE]);
-        prompts.remove(0);
-        prompts.begin();
-        prompts.append(&piece(200, 1));
-        assert_eq!(marked(&prompts, 1), [FIRST, OWN, NONE, NONE]);
-    }
-
-    #[test]
-    fn pieces_of_a_prompt_follow_each_other() {
-        let mut prompts = Prompts::new(SHAPE, 1, 4).unwrap();
-        prompts.begin();
-        prompts.append(&piece(0, 2));
-        prompts.append(&piece(100, 1));
-        let expected = [0., 1., 2., 3., 100., 101., 4., 5., 6., 7., 102., 103.];
-        let (key, value) = seen(&prompts, 0);
-        assert_eq!((&key[..], &value[..]), (&expected[..], &expected[..]));
-        assert_eq!(prompts.lengths(), [3]);
-    }
-
-    #[test]
-    fn a_removed_prompt_gives_its_place_to_the_last() {
-        let mut prompts = filled();
-        let last = seen(&prompts, 1);
-        prompts.remove(0);
-        assert_eq!((prompts.lengths(), seen(&prompts, 0)), (&[2][..], last));
-        prompts.remove(0);
-        assert!(prompts.lengths().is_empty());
-    }
-
-    #[test]
-    fn room_is_made_without_a_change() {
-        let prompts = filled();
-        let wide = prompts.widened(4, 7).unwrap();
-        assert_eq!(wide.lengths(), prompts.lengths());
-        for prompt in 0..2 {
-            assert_eq!(seen(&wide, prompt), seen(&prompts, prompt));
+        for store in stores(SHAPE) {
+            let numbers: Vec<f32> = (100..108).map(|number| number as f32).collect();
+            assert_eq!(seen(&filled(&store), 1), (numbers.clone(), numbers));
         }
     }
 
     #[test]
-    fn a_prompt_grows_and_shrinks_in_its_memory() {
-        let mut prompts = Prompts::new(SHAPE, 1, 9).unwrap();
-        prompts.begin();
-        prompts.fit(0, 3);
-        prompts.append(&piece(0, 2));
-        let two = seen(&prompts, 0);
-        assert_eq!(marked(&prompts, 0), [FIRST, OWN, OWN]);
-        prompts.fit(2, 6);
-        assert_eq!(seen(&prompts, 0), two);
-        assert_eq!(marked(&prompts, 0), [FIRST, OWN, OWN, NONE, NONE, NONE]);
-        prompts.append(&piece(100, 3));
-        assert_eq!(prompts.lengths(), [5]);
-        prompts.fit(2, 4);
-        assert_eq!(seen(&prompts, 0), two);
-        assert_eq!(marked(&prompts, 0), [FIRST, OWN, OWN, NONE]);
-        prompts.fit(2, 9);
-        assert_eq!(seen(&prompts, 0), two);
-        assert_eq!(marked(&prompts, 0)[3..], [NONE; 6]);
+    fn keys_tell_what_they_are_of() {
+        for store in stores(SHAPE) {
+            let mut prompts = filled(&store);
+            assert_eq!(marked(&prompts, 0), [FIRST, OWN, OWN, OWN]);
+            assert_eq!(marked(&prompts, 1), [FIRST, OWN, OWN, NONE]);
+            let wide = prompts.widened(2, 5).unwrap();
+            assert_eq!(marked(&wide, 0), [FIRST, OWN, OWN, OWN, NONE]);
+            prompts.remove(0);
+            prompts.begin();
+            prompts.append([&piece(&store, 200, 1)]);
+            assert_eq!(marked(&prompts, 1), [FIRST, OWN, NONE, NONE]);
+        }
+    }
+
+    #[test]
+    fn pieces_of_a_prompt_follow_each_other() {
+        for store in stores(SHAPE) {
+            let mut prompts = Prompts::new(&store, 1, 4).unwrap();
+            prompts.begin();
+            prompts.append([&piece(&store, 0, 2)]);
+            prompts.append([&piece(&store, 100, 1)]);
+            let expected = [0., 1., 2., 3., 100., 101., 4., 5., 6., 7., 102., 103.];
+            let (key, value) = seen(&prompts, 0);
+            assert_eq!((&key[..], &value[..]), (&expected[..], &expected[..]));
+            assert_eq!(prompts.lengths(), [3]);
+        }
+    }
+
+    #[test]
+    fn a_removed_prompt_gives_its_place_to_the_last() {
+        for store in stores(SHAPE) {
+            let mut prompts = filled(&store);
+            let last = seen(&prompts, 1);
+            prompts.remove(0);
+            assert_eq!((prompts.lengths(), seen(&prompts, 0)), (&[2][..], last));
+            prompts.remove(0);
+            assert!(prompts.lengths().is_empty());
+        }
+    }
+
+    #[test]
+    fn room_is_made_without_a_change() {
+        for store in stores(SHAPE) {
+            let prompts = filled(&store);
+            let wide = prompts.widened(4, 7).unwrap();
+            assert_eq!(wide.lengths(), prompts.lengths());
+            for prompt in 0..2 {
+                assert_eq!(seen(&wide, prompt), seen(&prompts, prompt));
+            }
+        }
+    }
+
+    #[test]
+    fn a_prompt_grows_and_shrinks() {
+        for store in stores(SHAPE) {
+            let [mut first, mut second] = [(); 2].map(|()| {
+                let mut prompts = Prompts::new(&store, 1, 9).unwrap();
+                prompts.begin();
+                prompts
+            });
+            second.take(&first, 0, 3);
+            second.append([&piece(&store, 0, 2)]);
+            let two = seen(&second, 0);
+            assert_eq!(marked(&second, 0), [FIRST, OWN, OWN]);
+            first.take(&second, 2, 6);
+            assert_eq!(seen(&first, 0), two);
+            assert_eq!(marked(&first, 0), [FIRST, OWN, OWN, NONE, NONE, NONE]);
+            first.append([&piece(&store, 100, 3)]);
+            assert_eq!(first.lengths(), [5]);
+            second.take(&first, 2, 4);
+            assert_eq!(seen(&second, 0), two);
+            assert_eq!(marked(&second, 0), [FIRST, OWN, OWN, NONE]);
+        }
     }
 }

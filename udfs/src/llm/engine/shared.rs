@@ -3,7 +3,8 @@
 use super::cache::{Cache, Part, Spot};
 use super::prompts::{MARKS, Prompts};
 use crate::llm::backend::ModelError;
-use crate::llm::folder::CacheShape;
+use crate::llm::graph::Draw;
+use crate::llm::store::{Buffer, Store};
 
 /// How much a [`SharedCache`] has room for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -25,17 +26,17 @@ impl Extent {
     }
 
     /// Bytes of one prompt and its draws.
-    pub fn prompt_bytes(&self, shape: CacheShape) -> usize {
-        let marks = shape.layers * shape.heads * MARKS * size_of::<f32>();
+    pub fn prompt_bytes(&self, store: &Store) -> usize {
+        let marks = store.shape.layers * store.shape.heads * MARKS * store.number.size();
         let written = self.places * self.written;
-        (self.read + written) * shape.token_bytes() + self.read * marks
+        (self.read + written) * store.token_bytes() + self.read * marks
     }
 }
 
 /// Prompts, and at `prompt * places + place` what a draw has written after one of them.
 #[derive(Debug)]
 pub struct SharedCache {
-    shape: CacheShape,
+    store: Store,
     extent: Extent,
     prompts: Prompts,
     /// Per layer key and value, [prompts × places, heads, written, width].
@@ -48,11 +49,11 @@ pub struct SharedCache {
 #[derive(Debug)]
 pub struct Parts<'a> {
     /// Of the prompts.
-    pub prompts: Vec<Part<&'a [f32]>>,
+    pub prompts: Vec<Part<&'a Buffer>>,
     /// Of the draws.
-    pub draws: Vec<Part<&'a [f32]>>,
+    pub draws: Vec<Part<&'a Buffer>>,
     /// Of the newest token.
-    pub newest: Vec<Part<&'a mut [f32]>>,
+    pub newest: Vec<Part<&'a mut Buffer>>,
 }
 
 impl SharedCache {
@@ -60,24 +61,24 @@ impl SharedCache {
     ///
     /// # Errors
     /// When there is no memory for it.
-    pub fn new(shape: CacheShape, extent: Extent) -> Result<Self, ModelError> {
+    pub fn new(store: &Store, extent: Extent) -> Result<Self, ModelError> {
         Ok(Self {
-            shape,
+            store: store.clone(),
             extent,
-            prompts: Prompts::new(shape, extent.prompts, extent.read)?,
-            draws: Cache::new(shape, extent.all_places(), extent.written)?,
-            newest: Cache::new(shape, extent.all_places(), 1)?,
+            prompts: Prompts::new(store, extent.prompts, extent.read)?,
+            draws: Cache::new(store, extent.all_places(), extent.written)?,
+            newest: Cache::new(store, extent.all_places(), 1)?,
         })
     }
 
     /// A cache without room.
-    pub fn empty(shape: CacheShape) -> Self {
+    pub fn empty(store: &Store) -> Self {
         Self {
-            shape,
+            store: store.clone(),
             extent: Extent::default(),
-            prompts: Prompts::empty(shape),
-            draws: Cache::empty(shape),
-            newest: Cache::empty(shape),
+            prompts: Prompts::empty(store),
+            draws: Cache::empty(store),
+            newest: Cache::empty(store),
         }
     }
 
@@ -94,9 +95,7 @@ impl SharedCache {
     /// Adds a prompt, whose tokens fill the only rows of `pieces`.
     pub fn add_prompt<'a>(&mut self, pieces: impl IntoIterator<Item = &'a Cache>) {
         self.prompts.begin();
-        for piece in pieces {
-            self.prompts.append(piece);
-        }
+        self.prompts.append(pieces);
     }
 
     /// Removes a prompt and its draws; the last prompt takes its index.
@@ -117,13 +116,21 @@ impl SharedCache {
         self.draws.move_row(to, from, tokens);
     }
 
-    /// Makes the newest token of the draw at `place` the token `at` of what it has written.
-    pub fn keep(&mut self, place: usize, at: usize) {
-        let to = Spot {
-            row: place,
-            token: at,
+    /// Keeps the newest token of each of `draws`, behind what it has written. Neighbours that have
+    /// written as much are copied at once.
+    pub fn keep(&mut self, draws: &[Draw]) {
+        let together = |one: &Draw, next: &Draw| {
+            (one.place + 1, one.written) == (next.place, next.written)
         };
-        self.draws.copy(to, &self.newest, Spot::start(place), 1);
+        for draws in draws.chunk_by(together) {
+            let Draw { place, written, .. } = draws[0];
+            let to = Spot {
+                row: place,
+                token: written,
+            };
+            let newest = Spot::start(place);
+            self.draws.copy(to, &self.newest, newest, draws.len(), 1);
+        }
     }
 
     /// Gives each draw room for `written` tokens.
@@ -131,11 +138,9 @@ impl SharedCache {
     /// # Errors
     /// When there is no memory for that; nothing is changed.
     pub fn lengthen(&mut self, written: usize) -> Result<(), ModelError> {
-        let mut draws = Cache::new(self.shape, self.extent.all_places(), written)?;
-        for row in 0..self.lengths().len() * self.extent.places {
-            let spot = Spot::start(row);
-            draws.copy(spot, &self.draws, spot, self.extent.written);
-        }
+        let mut draws = Cache::new(&self.store, self.extent.all_places(), written)?;
+        let (all, rows) = (Spot::default(), self.lengths().len() * self.extent.places);
+        draws.copy(all, &self.draws, all, rows, self.extent.written);
         self.draws = draws;
         self.extent.written = written;
         Ok(())
@@ -147,20 +152,19 @@ impl SharedCache {
     /// When there is no memory for it.
     pub fn widened(&self, extent: Extent) -> Result<Self, ModelError> {
         let prompts = self.prompts.widened(extent.prompts, extent.read)?;
-        let mut draws = Cache::new(self.shape, extent.all_places(), extent.written)?;
+        let mut draws = Cache::new(&self.store, extent.all_places(), extent.written)?;
+        let now = self.extent;
         for prompt in 0..self.lengths().len() {
-            for place in 0..self.extent.places {
-                let to = Spot::start(prompt * extent.places + place);
-                let from = Spot::start(prompt * self.extent.places + place);
-                draws.copy(to, &self.draws, from, self.extent.written);
-            }
+            let to = Spot::start(prompt * extent.places);
+            let from = Spot::start(prompt * now.places);
+            draws.copy(to, &self.draws, from, now.places, now.written);
         }
         Ok(Self {
-            shape: self.shape,
+            store: self.store.clone(),
             extent,
             prompts,
             draws,
-            newest: Cache::new(self.shape, extent.all_places(), 1)?,
+            newest: Cache::new(&self.store, extent.all_places(), 1)?,
         })
     }
 
@@ -178,6 +182,8 @@ impl SharedCache {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::llm::folder::CacheShape;
+    use crate::llm::store::tests::{counting, numbers, stores};
 
     const SHAPE: CacheShape = CacheShape {
         layers: 1,
@@ -189,67 +195,93 @@ mod tests {
         prompts: 2,
         places: 2,
         read: 4,
-        written: 1,
+        written: 2,
     };
 
-    /// The first number of what each draw of a prompt has written.
-    fn seen(cache: &mut SharedCache, prompt: usize) -> Vec<f32> {
+    /// The first number of the first tokens that each draw of a prompt has written.
+    fn seen(cache: &mut SharedCache, prompt: usize) -> [[f32; 2]; 2] {
         let extent = cache.extent;
-        let draws = cache.parts().draws[0].1;
-        let places = (0..EXTENT.places).map(|place| prompt * extent.places + place);
-        places
-            .map(|place| draws[place * 2 * extent.written * 2])
-            .collect()
+        let draws = numbers(cache.parts().draws[0].1);
+        let token = |place, token| draws[((place * 2) * extent.written + token) * 2];
+        [0, 1].map(|draw| {
+            let place = prompt * extent.places + draw;
+            [token(place, 0), token(place, 1)]
+        })
     }
 
-    /// Prompts of three tokens and two, a token written after each.
-    fn filled() -> SharedCache {
-        let mut cache = SharedCache::new(SHAPE, EXTENT).unwrap();
+    fn draw(place: usize, written: usize) -> Draw {
+        Draw {
+            place,
+            written,
+            token: 0,
+        }
+    }
+
+    /// Prompts of three tokens and two; two tokens written after the first, one after the second.
+    fn filled(store: &Store) -> SharedCache {
+        let mut cache = SharedCache::new(store, EXTENT).unwrap();
         for tokens in [3, 2] {
-            cache.add_prompt([&Cache::new(SHAPE, 1, tokens).unwrap()]);
+            cache.add_prompt([&Cache::new(store, 1, tokens).unwrap()]);
         }
-        for (_, newest) in cache.parts().newest {
-            for (place, numbers) in newest.chunks_exact_mut(4).enumerate() {
-                numbers.fill(1000.0 + place as f32);
+        for (first, draws) in [
+            (100, [draw(0, 0), draw(1, 0), draw(2, 1), draw(3, 0)]),
+            (200, [draw(0, 1), draw(1, 1), draw(2, 0), draw(3, 1)]),
+        ] {
+            for (_, newest) in cache.parts().newest {
+                counting(newest, first);
             }
-        }
-        for place in 0..4 {
-            cache.keep(place, 0);
+            cache.keep(&draws);
         }
         cache
     }
 
     #[test]
+    fn the_newest_token_stands_behind_what_was_written() {
+        for store in stores(SHAPE) {
+            let mut cache = filled(&store);
+            assert_eq!(seen(&mut cache, 0), [[100., 200.], [104., 204.]]);
+            assert_eq!(seen(&mut cache, 1), [[208., 108.], [112., 212.]]);
+        }
+    }
+
+    #[test]
     fn a_removed_prompt_gives_its_place_to_the_last() {
-        let mut cache = filled();
-        cache.remove_prompt(0);
-        assert_eq!(cache.lengths(), [2]);
-        assert_eq!(seen(&mut cache, 0), [1002.0, 1003.0]);
-        cache.remove_prompt(0);
-        assert!(cache.lengths().is_empty());
+        for store in stores(SHAPE) {
+            let mut cache = filled(&store);
+            let last = seen(&mut cache, 1);
+            cache.remove_prompt(0);
+            assert_eq!(cache.lengths(), [2]);
+            assert_eq!(seen(&mut cache, 0), last);
+            cache.remove_prompt(0);
+            assert!(cache.lengths().is_empty());
+        }
     }
 
     #[test]
     fn room_is_made_without_a_change() {
-        let mut cache = filled();
-        cache.lengthen(5).unwrap();
-        assert_eq!(seen(&mut cache, 1), [1002.0, 1003.0]);
-        let extent = Extent {
-            prompts: 4,
-            places: 3,
-            read: 7,
-            written: 5,
-        };
-        let mut wide = cache.widened(extent).unwrap();
-        assert_eq!(wide.lengths(), [3, 2]);
-        assert_eq!(seen(&mut wide, 0), [1000.0, 1001.0]);
-        assert_eq!(seen(&mut wide, 1), [1002.0, 1003.0]);
+        for store in stores(SHAPE) {
+            let mut cache = filled(&store);
+            let before = [seen(&mut cache, 0), seen(&mut cache, 1)];
+            cache.lengthen(5).unwrap();
+            assert_eq!([seen(&mut cache, 0), seen(&mut cache, 1)], before);
+            let extent = Extent {
+                prompts: 4,
+                places: 3,
+                read: 7,
+                written: 5,
+            };
+            let mut wide = cache.widened(extent).unwrap();
+            assert_eq!(wide.lengths(), [3, 2]);
+            assert_eq!([seen(&mut wide, 0), seen(&mut wide, 1)], before);
+        }
     }
 
     #[test]
     fn a_moved_draw_covers_the_hole() {
-        let mut cache = filled();
-        cache.move_draw(0, 1, 1);
-        assert_eq!(seen(&mut cache, 0), [1001.0, 1001.0]);
+        for store in stores(SHAPE) {
+            let mut cache = filled(&store);
+            cache.move_draw(0, 1, 1);
+            assert_eq!(seen(&mut cache, 0), [[104., 200.], [104., 204.]]);
+        }
     }
 }

@@ -12,8 +12,8 @@ use crate::llm::letters::OPENING;
 fn options(slots: usize, cache_bytes: usize) -> EngineOptions {
     EngineOptions {
         slots,
-        cache_bytes,
-        prompt_cache_bytes: cache_bytes / 4,
+        cache_bytes: Some(cache_bytes),
+        prompt_cache_bytes: Some(cache_bytes / 4),
         ..EngineOptions::default()
     }
 }

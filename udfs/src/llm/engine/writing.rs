@@ -207,6 +207,7 @@ mod tests {
     use super::*;
     use crate::llm::backend::Sampling;
     use crate::llm::demo;
+    use crate::llm::device::Device;
     use crate::llm::engine::desk::{Desk, Reader};
     use crate::llm::folder::Folder;
     use crate::llm::runtime::Runtime;
@@ -218,11 +219,11 @@ mod tests {
     fn decisions(shed: &[usize]) -> Vec<Vec<Decision>> {
         let folder = Folder::read(&demo::folder("weak")).unwrap();
         let runtime = Runtime::load(None).unwrap();
-        let mut graph = Graph::load(&runtime, &folder, 1).unwrap();
+        let mut graph = Graph::load(&runtime, &folder, &Device::Cpu, 1).unwrap();
         let tokens = Tokens::parse(&folder.tokenizer).unwrap();
         let lexicon = Arc::new(Lexicon::new(tokens, folder.eos_ids).unwrap());
-        let mut desk = Desk::new(folder.cache, 0);
-        let pool = Pool::new(folder.cache, 2 * DRAWS, 1 << 30);
+        let mut desk = Desk::new(graph.store().clone(), 0);
+        let pool = Pool::new(graph.store().clone(), 2 * DRAWS, 1 << 30);
         let mut writing = Writing::new(lexicon, pool, Arc::default());
         let mut answers = Vec::new();
         for token in [5, 6] {

@@ -138,6 +138,7 @@ mod tests {
     use crate::llm::engine::cache::Cache;
     use crate::llm::engine::shared::Extent;
     use crate::llm::folder::CacheShape;
+    use crate::llm::store::tests::stores;
 
     const A: f32 = ABSENT;
 
@@ -160,15 +161,16 @@ mod tests {
             heads: 0,
             width: 0,
         };
+        let [store, ..] = stores(shape);
         let extent = Extent {
             prompts: 2,
             places: 2,
             read: 4,
             written: 2,
         };
-        let mut cache = SharedCache::new(shape, extent).unwrap();
+        let mut cache = SharedCache::new(&store, extent).unwrap();
         for tokens in [3, 1] {
-            cache.add_prompt([&Cache::new(shape, 1, tokens).unwrap()]);
+            cache.add_prompt([&Cache::new(&store, 1, tokens).unwrap()]);
         }
         cache
     }
