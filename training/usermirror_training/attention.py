@@ -12,7 +12,7 @@ place z belonging to prompt z // F:
     input_ids i64[B,S], logits_indices i64[N] into B*S
     texts i64[Z] (the text at each place; any, where it is empty), places i64[B] (its inverse)
     position_ids i64[Z,S]
-    bias f[Z,1,S,T+S] for each new token, over what its text has written and the new tokens: 0, or
+    bias f32[Z,1,S,T+S] for each new token, over what its text has written and the new tokens: 0, or
         what takes a token out (below -1e4)
     prefix.{i}.key f[R,H,P,D+2], prefix.{i}.value f[R,H,P,D]: token 0, and from 1 on the prompt's
     past_key_values.{i}.key / .value f[Z,H,T,D]: what the texts have written before
@@ -178,6 +178,8 @@ class _Shapes:
     """[Z,H,...,1]"""
     tokens: str
     """[Z,S,H*G*D]"""
+    bias: str
+    """The input `bias`, in the type of keys and values."""
     first: str
     """0"""
     last: str
@@ -225,6 +227,9 @@ def _shapes(nodes: _Nodes, initializers: list[onnx.TensorProto], sizes: _Sizes) 
         places=joined(places, constant(heads, -1, width)),
         weights=joined(places, constant(heads, -1, 1)),
         tokens=constant(0, 0, heads * group * width),
+        bias="bias"
+        if sizes.kind == TensorProto.FLOAT
+        else nodes.add("Cast", "bias", to=sizes.kind),
         first=constant(0),
         last=constant(-1),
         minus_scale=minus_scale.name,
@@ -272,7 +277,7 @@ def _over_written(
     """
     scores = [_negative_product(nodes, query, keys, transB=1) for keys in (past[0], new[0])]
     by_head = nodes.add("Reshape", nodes.add("Concat", *scores, axis=-1), shapes.by_head)
-    scores = nodes.add("Reshape", nodes.add("Add", by_head, "bias"), shapes.by_group)
+    scores = nodes.add("Reshape", nodes.add("Add", by_head, shapes.bias), shapes.by_group)
     weights = nodes.add("Softmax", scores, axis=-1)
     on_past, on_new = nodes.split(weights, shapes.past_and_new, -1, ["", ""])
     from_past, from_new = nodes.add("MatMul", on_past, past[1]), nodes.add("MatMul", on_new, new[1])
@@ -317,7 +322,7 @@ def _inputs(layers: int, sizes: _Sizes) -> Iterator[onnx.ValueInfoProto]:
     yield info("texts", TensorProto.INT64, ["places"])
     yield info("places", TensorProto.INT64, ["texts"])
     yield info("position_ids", TensorProto.INT64, ["places", "new"])
-    yield info("bias", sizes.kind, ["places", 1, "new", "past_and_new"])
+    yield info("bias", TensorProto.FLOAT, ["places", 1, "new", "past_and_new"])
     cached = [sizes.kind, ["places", sizes.heads, "past", sizes.width]]
     for index in range(layers):
         key = ["prompts", sizes.heads, "prefix", sizes.width + MARKS]

@@ -42,8 +42,7 @@ class SlotGraph:
         """Logits f32, and the outputs `present.*` under the names of the past that they go to."""
         results = self._session.run(None, inputs)
         values = dict(zip(self._outputs, results, strict=True))
-        logits = values.pop("logits").astype(np.float32)
-        return logits, {n.replace("present", "past_key_values"): v for n, v in values.items()}
+        return values.pop("logits"), {n.replace("present", "past_key_values"): v for n, v in values.items()}
 
     def cache(self, rows: int, length: int) -> Arrays:
         """Keys and values of no tokens yet, with room for `length` in each of `rows`."""
@@ -94,7 +93,7 @@ class Grid:
         """
         new = tokens.shape[1]
         room = past["past_key_values.0.key"].shape[2]
-        bias = np.triu(np.full((new, room + new), MASKED, self._graph.type), room + 1)
+        bias = np.triu(np.full((new, room + new), MASKED, np.float32), room + 1)
         bias[:, written:room] = MASKED
         inputs = {
             "input_ids": tokens,

@@ -6,8 +6,9 @@ prompts that they follow (`attention`), and logits come for the positions that m
 rewired, not retrained.
 
 Inputs and outputs are those of `attention`, and
-    logits f[N,V]: the next-token logits after the asked of the B*S new tokens
-f is f16 in a graph of precision fp16, and f32 in every other.
+    logits f32[N,V]: the next-token logits after the asked of the B*S new tokens
+f is f16 in a graph of precision fp16, and f32 in every other. What the caller makes and takes is
+f32 in all: keys and values may stay where the graph runs, whatever they are.
 """
 
 from pathlib import Path
@@ -81,11 +82,21 @@ def _declare_interface(graph: onnx.GraphProto, of_attention: list[onnx.ValueInfo
     del graph.input[:]
     graph.input.extend([tokens, wanted, *of_attention])
     logits, presents = graph.output[0], list(graph.output)[1:]
-    kind = logits.type.tensor_type
-    vocabulary = kind.shape.dim[-1].dim_value
-    asked = helper.make_tensor_value_info("logits", kind.elem_type, ["num_logits", vocabulary])
+    vocabulary = logits.type.tensor_type.shape.dim[-1].dim_value
+    asked = helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["num_logits", vocabulary])
+    if logits.type.tensor_type.elem_type != TensorProto.FLOAT:
+        _widen_logits(graph)
     for present in presents:
         present.type.tensor_type.shape.dim[2].dim_param = "new"
         present.type.tensor_type.shape.dim[0].dim_param = "places"
     del graph.output[:]
     graph.output.extend([asked, *presents])
+
+
+def _widen_logits(graph: onnx.GraphProto) -> None:
+    """Has the graph end in a cast of its logits to f32."""
+    last = next(node for node in graph.node if "logits" in node.output)
+    last.output[list(last.output).index("logits")] = "logits_narrow"
+    graph.node.append(
+        helper.make_node("Cast", ["logits_narrow"], ["logits"], "/head/widen", to=TensorProto.FLOAT)
+    )

@@ -114,5 +114,5 @@ async fn a_folder_of_a_model_that_writes_is_told_apart() {
     let slot = demo::folder("weak").join("slot.onnx");
     std::fs::copy(slot, folder.path().join("model.onnx")).unwrap();
     let error = Encoder::open(folder.path(), &EncoderOptions::default()).unwrap_err();
-    assert!(error.to_string().contains("texts"), "{error}");
+    assert!(error.to_string().contains("logits_indices"), "{error}");
 }
