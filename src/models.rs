@@ -178,7 +178,9 @@ fn failed(error: LoadError) -> DataFusionError {
 fn require_cpu(device: &str) -> Result<()> {
     match device {
         "auto" | "cpu" => Ok(()),
-        other => plan_err!("device '{other}' cannot be had: encoders run on cpu; open it with 'device' 'cpu'"),
+        other => plan_err!(
+            "device '{other}' cannot be had: encoders run on cpu; open it with 'device' 'cpu'"
+        ),
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Deref;
+use std::path::Path;
 use std::sync::Arc;
 
 use datafusion::execution::SessionStateBuilder;
@@ -12,6 +13,7 @@ use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion_cli::object_storage::instrumented::InstrumentedObjectStoreRegistry;
 use usermirror_udfs::llm::catalog::Open;
+use usermirror_udfs::llm::encoder::is_encoder;
 use usermirror_udfs::llm::models::Models;
 use usermirror_udfs::llm::progress::Observer;
 use usermirror_udfs::raw::RawFolder;
@@ -204,7 +206,8 @@ impl Session {
     }
 
     /// Opens the model at `location` with `options` and makes it the model and the table
-    /// `name`. A model of a folder runs on `device` unless its options say another.
+    /// `name`. A model of a folder runs on `device` unless its options say another, and an
+    /// encoder on the processor.
     ///
     /// # Errors
     /// Fails when the folder is no model, the device cannot be had, or an option is wrong.
@@ -215,7 +218,7 @@ impl Session {
         device: &str,
         mut options: BTreeMap<&str, &str>,
     ) -> Result<()> {
-        if !models::is_served(location) {
+        if !models::is_served(location) && !is_encoder(Path::new(location)) {
             options.entry("device").or_insert(device);
         }
         let text = |value: &str| value.replace('\'', "''");

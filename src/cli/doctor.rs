@@ -28,7 +28,7 @@ pub struct Arguments {
     /// The folder of the same model in fp32, to measure what the smaller weights of each --model cost
     #[arg(long, value_name = "DIR")]
     against: Option<String>,
-    /// Where models run: cpu, cuda:N or auto
+    /// Where models run: cpu, cuda:N, cuda (on every GPU), or auto (on GPUs if there are any)
     #[arg(long, default_value = "auto")]
     device: String,
 }

@@ -54,7 +54,8 @@ pub struct Arguments {
     /// A baseline of your own, a file of SQL like those of sql/evaluate/baselines; may be repeated
     #[arg(long = "baseline", value_name = "FILE")]
     baselines: Vec<PathBuf>,
-    /// Where models run: cpu, cuda:N, or auto, which says what it chose [default: auto]
+    /// Where models run: cpu, cuda:N, cuda (on every GPU), or auto (on GPUs if there are any)
+    /// [default: auto]
     #[arg(long)]
     device: Option<String>,
     /// The most to spend: tokens=N, hours=N, usd=N, with commas between

@@ -62,7 +62,8 @@ pub struct Arguments {
     /// An encoder's folder: items are compared by its vectors of their texts, not by words
     #[arg(long, value_name = "DIR")]
     encoder: Option<String>,
-    /// Where models run: cpu, cuda:N, or auto, which says what it chose [default: auto]
+    /// Where models run: cpu, cuda:N, cuda (on every GPU), or auto (on GPUs if there are any)
+    /// [default: auto]
     #[arg(long)]
     device: Option<String>,
     /// The first step to do; tables of the steps before it are taken as they are

@@ -36,7 +36,7 @@ pub struct Arguments {
     /// Open a model under a name; may be repeated
     #[arg(long = "model", value_name = "NAME=DIR")]
     models: Vec<String>,
-    /// Where models run: cpu, cuda:N or auto
+    /// Where models run: cpu, cuda:N, cuda (on every GPU), or auto (on GPUs if there are any)
     #[arg(long, default_value = "auto")]
     device: String,
 }

@@ -172,14 +172,20 @@ impl Engine {
         let threads = options.threads.unwrap_or_else(available_cores);
         let lexicon = Arc::new(lexicon);
         let slots = options.slots.max(1);
-        let graphs = devices.iter().cycle().zip(shares(threads, devices.len() * options.replicas));
+        let graphs = devices
+            .iter()
+            .cycle()
+            .zip(shares(threads, devices.len() * options.replicas));
         let graphs = graphs
             .map(|(device, threads)| Graph::load(&runtime, &folder, device, threads))
             .collect::<Result<Vec<_>, _>>()?;
         let precision = graphs.first().map(Graph::precision);
         let mut replicas = Vec::with_capacity(graphs.len());
         // What is free beside the weights, which are in memory by now.
-        let free: Vec<_> = graphs.iter().map(|graph| graph.store().memory.free()).collect();
+        let free: Vec<_> = graphs
+            .iter()
+            .map(|graph| graph.store().memory.free())
+            .collect();
         for ((graph, free), device) in graphs.into_iter().zip(free).zip(devices.iter().cycle()) {
             let (decisions, prompts) = device.room();
             let wanted = Room {

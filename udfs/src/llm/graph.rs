@@ -276,7 +276,9 @@ fn check_interface(session: &Session, known: &[CString]) -> Result<Number, LoadE
     };
     kind("texts")?;
     if kind("bias")? != Some(TensorElementType::Float32) {
-        return Err(LoadError::Graph("its input `bias` is not of 32 bits".to_owned()));
+        return Err(LoadError::Graph(
+            "its input `bias` is not of 32 bits".to_owned(),
+        ));
     }
     match kind("prefix.0.value")? {
         Some(TensorElementType::Float32) => Ok(Number::F32),

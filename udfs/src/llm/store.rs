@@ -155,7 +155,10 @@ impl Buffer {
             return;
         };
         // SAFETY: both have the lines, as was checked, and they are two buffers.
-        unsafe { self.memory.copy(target, source, self.pitches(to, of.pitch, lines, width)) }
+        unsafe {
+            self.memory
+                .copy(target, source, self.pitches(to, of.pitch, lines, width))
+        }
     }
 
     /// The same from elsewhere in this buffer; the lines do not overlap.
@@ -165,7 +168,10 @@ impl Buffer {
             return;
         };
         // SAFETY: the lines are there, as was checked.
-        unsafe { self.memory.copy(target, source, self.pitches(to, of.pitch, lines, width)) }
+        unsafe {
+            self.memory
+                .copy(target, source, self.pitches(to, of.pitch, lines, width))
+        }
     }
 
     /// Writes `numbers` in lines of `width`.

@@ -23,12 +23,7 @@ pub struct Room {
 ///
 /// # Errors
 /// When one prompt as long as `context` does not fit.
-pub fn plan(
-    store: &Store,
-    context: usize,
-    wanted: Room,
-    free: usize,
-) -> Result<Room, LoadError> {
+pub fn plan(store: &Store, context: usize, wanted: Room, free: usize) -> Result<Room, LoadError> {
     let least = COPIES * context * store.token_bytes();
     if least > free {
         return Err(LoadError::Memory {

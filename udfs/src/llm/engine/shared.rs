@@ -119,9 +119,8 @@ impl SharedCache {
     /// Keeps the newest token of each of `draws`, behind what it has written. Neighbours that have
     /// written as much are copied at once.
     pub fn keep(&mut self, draws: &[Draw]) {
-        let together = |one: &Draw, next: &Draw| {
-            (one.place + 1, one.written) == (next.place, next.written)
-        };
+        let together =
+            |one: &Draw, next: &Draw| (one.place + 1, one.written) == (next.place, next.written);
         for draws in draws.chunk_by(together) {
             let Draw { place, written, .. } = draws[0];
             let to = Spot {

@@ -30,7 +30,6 @@ pub struct Functions {
     malloc: unsafe extern "C" fn(*mut *mut c_void, usize) -> c_int,
     free: unsafe extern "C" fn(*mut c_void) -> c_int,
     memset: unsafe extern "C" fn(*mut c_void, c_int, usize) -> c_int,
-    #[expect(clippy::type_complexity, reason = "as documented")]
     memcpy_2d: unsafe extern "C" fn(
         *mut c_void,
         usize,
@@ -41,6 +40,7 @@ pub struct Functions {
         c_int,
     ) -> c_int,
     synchronize: unsafe extern "C" fn() -> c_int,
+    get_last_error: unsafe extern "C" fn() -> c_int,
     error_string: unsafe extern "C" fn(c_int) -> *const c_char,
 }
 
@@ -51,12 +51,12 @@ impl Functions {
     /// When there is none, or it is another.
     pub fn load() -> Result<Self, libloading::Error> {
         // SAFETY: NVIDIA's library does nothing when it is loaded that a process must prepare for.
-        let mut opened = LIBRARIES.map(|name| unsafe { Library::new(name) }).into_iter();
-        let mut library = opened.next().unwrap_or_else(|| unsafe { Library::new(LIBRARIES[0]) });
-        for other in opened {
-            library = library.or(other);
-        }
-        let library = library?;
+        let open = |name| unsafe { Library::new(name) };
+        let [newest, older @ ..] = LIBRARIES;
+        let library = open(newest).or_else(|error| {
+            let mut older = older.into_iter();
+            older.find_map(|name| open(name).ok()).ok_or(error)
+        })?;
         // SAFETY: names and types are those of CUDA's runtime interface.
         let functions = unsafe {
             Self {
@@ -68,6 +68,7 @@ impl Functions {
                 memset: *library.get(b"cudaMemset")?,
                 memcpy_2d: *library.get(b"cudaMemcpy2D")?,
                 synchronize: *library.get(b"cudaDeviceSynchronize")?,
+                get_last_error: *library.get(b"cudaGetLastError")?,
                 error_string: *library.get(b"cudaGetErrorString")?,
             }
         };
@@ -118,16 +119,24 @@ impl Cuda {
     /// Calls a function of the library on this GPU, which is a thread's own choice.
     fn call(&self, function: impl FnOnce(&Functions) -> c_int) -> c_int {
         // SAFETY: any number is an answer or an error.
-        match unsafe { (self.functions.set_device)(self.device) } {
+        let error = match unsafe { (self.functions.set_device)(self.device) } {
             SUCCESS => function(&self.functions),
             error => error,
+        };
+        if error != SUCCESS {
+            // SAFETY: there is nothing to promise. ONNX Runtime, which asks for the thread's last
+            // error too, would take this one for its own.
+            unsafe { (self.functions.get_last_error)() };
         }
+        error
     }
 
     /// Keeps an error for [`Memory::settle`].
     fn note(&self, error: c_int) {
         let (order, otherwise) = (Ordering::Relaxed, Ordering::Relaxed);
-        let _ = self.failed.compare_exchange(SUCCESS, error, order, otherwise);
+        let _ = self
+            .failed
+            .compare_exchange(SUCCESS, error, order, otherwise);
     }
 
     /// # Safety
@@ -141,7 +150,15 @@ impl Cuda {
         };
         // SAFETY: every line is in memory, as the caller promises.
         self.note(self.call(|cuda| unsafe {
-            (cuda.memcpy_2d)(to, to_pitch, from, from_pitch, lines.bytes, lines.lines, kind)
+            (cuda.memcpy_2d)(
+                to,
+                to_pitch,
+                from,
+                from_pitch,
+                lines.bytes,
+                lines.lines,
+                kind,
+            )
         }));
     }
 }
@@ -300,6 +317,7 @@ pub(crate) mod tests {
             memset,
             memcpy_2d,
             synchronize,
+            get_last_error: synchronize,
             error_string,
         })
     }
@@ -331,7 +349,10 @@ pub(crate) mod tests {
             cuda.release(memory, 8);
         }
         let error = cuda.settle().unwrap_err().to_string();
-        assert!(error.contains("cuda:1 failed: an illegal memory"), "{error}");
+        assert!(
+            error.contains("cuda:1 failed: an illegal memory"),
+            "{error}"
+        );
         cuda.settle().unwrap();
     }
 
