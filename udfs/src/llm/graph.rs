@@ -29,6 +29,8 @@ mod step;
 use std::ffi::{CString, NulError};
 use std::fmt::Display;
 use std::slice::ChunksExact;
+#[cfg(test)]
+use std::sync::Arc;
 
 use ort::session::Session;
 use ort::session::builder::GraphOptimizationLevel;
@@ -43,6 +45,8 @@ use super::engine::shared::SharedCache;
 use super::folder::{CacheShape, Folder};
 use super::load::LoadError;
 use super::runtime::Runtime;
+#[cfg(test)]
+use super::store::Memory;
 use super::store::{Buffer, Number, Store, lacking};
 use step::Step;
 
@@ -111,6 +115,14 @@ impl Graph {
             outputs,
             logits: Vec::new(),
         })
+    }
+
+    /// The same graph with its keys and values elsewhere.
+    #[cfg(test)]
+    pub fn keeping_in(mut self, memory: Arc<dyn Memory>) -> Self {
+        self.store.memory = memory;
+        self.nothing = Buffer::zeros(&self.store, self.nothing.count()).unwrap();
+        self
     }
 
     /// What its keys and values are, and where.

@@ -148,6 +148,12 @@ impl Buffer {
         Ok(buffer)
     }
 
+    /// How many numbers there are.
+    #[cfg(test)]
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
     /// Copies `lines` lines of `width` numbers from another buffer of the same memory.
     pub fn copy(&mut self, to: Lines, from: &Self, of: Lines, lines: usize, width: usize) {
         let (Some(target), Some(source)) = (self.at(to, lines, width), from.at(of, lines, width))

@@ -211,15 +211,19 @@ mod tests {
     use crate::llm::engine::desk::{Desk, Reader};
     use crate::llm::folder::Folder;
     use crate::llm::runtime::Runtime;
+    use crate::llm::store::Memory;
+    use crate::llm::store::cuda::tests::OfProcessor;
+    use crate::llm::store::host::Host;
     use crate::llm::tokens::Tokens;
 
     const DRAWS: usize = 4;
 
     /// The decisions of two prompts, with the memory short after each of `shed` steps.
-    fn decisions(shed: &[usize]) -> Vec<Vec<Decision>> {
+    fn decisions(memory: Arc<dyn Memory>, shed: &[usize]) -> Vec<Vec<Decision>> {
         let folder = Folder::read(&demo::folder("weak")).unwrap();
         let runtime = Runtime::load(None).unwrap();
-        let mut graph = Graph::load(&runtime, &folder, &Device::Cpu, 1).unwrap();
+        let graph = Graph::load(&runtime, &folder, &Device::Cpu, 1).unwrap();
+        let mut graph = graph.keeping_in(memory);
         let tokens = Tokens::parse(&folder.tokenizer).unwrap();
         let lexicon = Arc::new(Lexicon::new(tokens, folder.eos_ids).unwrap());
         let mut desk = Desk::new(graph.store().clone(), 0);
@@ -265,9 +269,16 @@ mod tests {
 
     #[test]
     fn short_memory_changes_no_decision() {
+        let decisions = |shed| decisions(Arc::new(Host), shed);
         let undisturbed = decisions(&[]);
         assert_eq!(undisturbed.len(), 2);
         assert_eq!(decisions(&[1, 2, 3]), undisturbed);
         assert_eq!(decisions(&[0]), undisturbed);
+    }
+
+    #[test]
+    fn where_keys_and_values_are_changes_no_decision() {
+        let gpus = || Arc::new(OfProcessor::new());
+        assert_eq!(decisions(gpus(), &[2]), decisions(Arc::new(Host), &[]));
     }
 }

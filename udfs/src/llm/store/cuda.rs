@@ -327,6 +327,46 @@ pub(crate) mod tests {
         Cuda::new(functions(), DEVICE as usize)
     }
 
+    /// The same, which the processor computes with.
+    #[derive(Debug)]
+    pub struct OfProcessor(Cuda);
+
+    impl OfProcessor {
+        pub fn new() -> Self {
+            Self(pretended())
+        }
+    }
+
+    impl Memory for OfProcessor {
+        fn allocate(&self, bytes: usize) -> Option<NonNull<u8>> {
+            self.0.allocate(bytes)
+        }
+
+        unsafe fn release(&self, memory: NonNull<u8>, bytes: usize) {
+            unsafe { self.0.release(memory, bytes) }
+        }
+
+        unsafe fn copy(&self, to: NonNull<u8>, from: NonNull<u8>, lines: Pitches) {
+            unsafe { self.0.copy(to, from, lines) }
+        }
+
+        unsafe fn write(&self, to: NonNull<u8>, from: NonNull<u8>, lines: Pitches) {
+            unsafe { self.0.write(to, from, lines) }
+        }
+
+        fn free(&self) -> usize {
+            self.0.free()
+        }
+
+        fn settle(&self) -> Result<(), ModelError> {
+            self.0.settle()
+        }
+
+        fn info(&self) -> ort::Result<MemoryInfo<'static>> {
+            Host.info()
+        }
+    }
+
     #[test]
     fn a_gpu_tells_what_it_has() {
         assert_eq!(functions().count(), Ok(2));
