@@ -92,15 +92,6 @@ impl Device {
         }
     }
 
-    /// The most bytes of keys and values of decisions in flight, and of recent prompts, where
-    /// nobody says: a GPU has nothing else to do with its memory.
-    pub fn room(&self) -> (usize, usize) {
-        match self {
-            Self::Cpu => (2 << 30, 512 << 20),
-            Self::Gpu(..) => (usize::MAX, usize::MAX),
-        }
-    }
-
     /// What ONNX Runtime is to run a graph with, before the processor.
     pub fn providers(&self) -> Vec<ExecutionProviderDispatch> {
         match self {

@@ -84,10 +84,10 @@ pub struct EngineOptions {
     pub slots: usize,
     /// The longest context in tokens, where the model's own is longer.
     pub max_context: usize,
-    /// The most bytes of keys and values of decisions in flight, of a replica; as [`Device::room`]
-    /// says when absent. Less where memory is short.
+    /// The most bytes of keys and values of decisions in flight, of a replica; when absent 2 GiB,
+    /// and on a GPU as many as there are. Less where memory is short.
     pub cache_bytes: Option<usize>,
-    /// The most bytes of recent prompts that are kept for the next caller, likewise.
+    /// The most bytes of recent prompts that are kept for the next caller; 512 MiB, and likewise.
     pub prompt_cache_bytes: Option<usize>,
 }
 
@@ -169,33 +169,10 @@ impl Engine {
         let runtime = Runtime::load(options.runtime.as_deref())?;
         let context_length = folder.context_length.min(options.max_context);
         let devices = Device::choose(options.device)?;
-        let threads = options.threads.unwrap_or_else(available_cores);
         let lexicon = Arc::new(lexicon);
-        let slots = options.slots.max(1);
-        let graphs = devices
-            .iter()
-            .cycle()
-            .zip(shares(threads, devices.len() * options.replicas));
-        let graphs = graphs
-            .map(|(device, threads)| Graph::load(&runtime, &folder, device, threads))
-            .collect::<Result<Vec<_>, _>>()?;
+        let graphs = graphs(&runtime, &folder, &devices, options)?;
         let precision = graphs.first().map(Graph::precision);
-        let mut replicas = Vec::with_capacity(graphs.len());
-        // What is free beside the weights, which are in memory by now.
-        let free: Vec<_> = graphs
-            .iter()
-            .map(|graph| graph.store().memory.free())
-            .collect();
-        for ((graph, free), device) in graphs.into_iter().zip(free).zip(devices.iter().cycle()) {
-            let (decisions, prompts) = device.room();
-            let wanted = Room {
-                decisions: options.cache_bytes.unwrap_or(decisions),
-                prompts: options.prompt_cache_bytes.unwrap_or(prompts),
-            };
-            let free = free / options.replicas.max(1);
-            let room = memory::plan(graph.store(), context_length, wanted, free)?;
-            replicas.push(start(graph, Arc::clone(&lexicon), slots, room)?);
-        }
+        let replicas = replicas(graphs, &lexicon, context_length, options)?;
         let info = ModelInfo {
             location: location.display().to_string(),
             family: folder.family,
@@ -211,7 +188,7 @@ impl Engine {
             chat,
             lexicon,
             bos,
-            slots,
+            slots: options.slots.max(1),
             tokenizer: location.join(TOKENIZER),
             grammar: Mutex::default(),
             replicas: Replicas::new(replicas),
@@ -385,6 +362,42 @@ impl Backend for Engine {
         })
         .await
     }
+}
+
+/// Loads the folder's graph as often as there are to be replicas, on one device after the other.
+fn graphs(
+    runtime: &Runtime,
+    folder: &Folder,
+    devices: &[Device],
+    options: &EngineOptions,
+) -> Result<Vec<Graph>, LoadError> {
+    let threads = options.threads.unwrap_or_else(available_cores);
+    let threads = shares(threads, devices.len() * options.replicas);
+    let each = devices.iter().cycle().zip(threads);
+    each.map(|(device, threads)| Graph::load(runtime, folder, device, threads))
+        .collect()
+}
+
+/// Starts a replica for each graph, with its share of the memory that the weights leave free.
+fn replicas(
+    graphs: Vec<Graph>,
+    lexicon: &Arc<Lexicon>,
+    context: usize,
+    options: &EngineOptions,
+) -> Result<Vec<Replica>, LoadError> {
+    let free = |graph: &Graph| graph.store().memory.free() / options.replicas.max(1);
+    let free: Vec<_> = graphs.iter().map(free).collect();
+    let each = graphs.into_iter().zip(free);
+    each.map(|(graph, free)| {
+        let (decisions, prompts) = graph.store().memory.room();
+        let wanted = Room {
+            decisions: options.cache_bytes.unwrap_or(decisions),
+            prompts: options.prompt_cache_bytes.unwrap_or(prompts),
+        };
+        let room = memory::plan(graph.store(), context, wanted, free)?;
+        start(graph, Arc::clone(lexicon), options.slots.max(1), room)
+    })
+    .collect()
 }
 
 /// Starts the thread of a replica.

@@ -61,6 +61,10 @@ pub trait Memory: Debug + Send + Sync {
     /// Bytes that could still be allocated.
     fn free(&self) -> usize;
 
+    /// The most bytes of keys and values of decisions in flight, and of recent prompts, where
+    /// nobody says.
+    fn room(&self) -> (usize, usize);
+
     /// Waits for what is under way.
     ///
     /// # Errors

@@ -197,6 +197,11 @@ impl Memory for Cuda {
         free
     }
 
+    /// All of it: nothing else is made with a GPU's memory.
+    fn room(&self) -> (usize, usize) {
+        (usize::MAX, usize::MAX)
+    }
+
     fn settle(&self) -> Result<(), ModelError> {
         // SAFETY: there is nothing to promise.
         self.note(self.call(|cuda| unsafe { (cuda.synchronize)() }));
@@ -356,6 +361,10 @@ pub(crate) mod tests {
 
         fn free(&self) -> usize {
             self.0.free()
+        }
+
+        fn room(&self) -> (usize, usize) {
+            self.0.room()
         }
 
         fn settle(&self) -> Result<(), ModelError> {

@@ -63,6 +63,10 @@ impl Memory for Host {
         usize::try_from(free).unwrap_or(usize::MAX)
     }
 
+    fn room(&self) -> (usize, usize) {
+        (2 << 30, 512 << 20)
+    }
+
     fn settle(&self) -> Result<(), ModelError> {
         Ok(())
     }
