@@ -7,6 +7,7 @@ the demo's world is in it. The two models train side by side, one processor core
 """
 
 import multiprocessing
+import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from tempfile import TemporaryDirectory
 
 import torch
 
-from .. import provenance
+from .. import provenance, slot_graph
 from ..export import export
 from . import decisions, encoder, golden, llama, prompts, sampling, sentences
 from . import tokenizer as tokenizers
@@ -57,6 +58,9 @@ def train_both(binary: Path, target: Path, golden_folder: Path | None) -> None:
             pool.starmap(train, [(role, scenarios, work / role, golden_folder) for role in ROLES])
         for role in ROLES:
             report(f"{role}: exported, {export(work / role, target / role)}")
+        if golden_folder:
+            export(work / "weak", work / "half", "fp16")
+            shutil.copyfile(work / "half" / slot_graph.FILE, golden_folder / "weak_fp16.onnx")
     encoder.make(target / "encoder", golden_folder)
 
 

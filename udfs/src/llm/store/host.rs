@@ -9,8 +9,9 @@ use sysinfo::{MemoryRefreshKind, System};
 use super::{Memory, Pitches};
 use crate::llm::backend::ModelError;
 
-/// What the widest vector instructions like best.
-const ALIGNMENT: usize = 64;
+/// The most for which the system gives out zeros page by page, as they are written to. What is
+/// aligned to more would be zeroed at once, and a large cache is seldom full.
+const ALIGNMENT: usize = 16;
 
 /// The machine's own memory. What no token has reached is never touched, so that the operating
 /// system does not give it out: much room costs what is used of it.
