@@ -42,7 +42,8 @@ class SlotGraph:
         """Logits f32, and the outputs `present.*` under the names of the past that they go to."""
         results = self._session.run(None, inputs)
         values = dict(zip(self._outputs, results, strict=True))
-        return values.pop("logits"), {n.replace("present", "past_key_values"): v for n, v in values.items()}
+        logits = values.pop("logits")
+        return logits, {n.replace("present", "past_key_values"): v for n, v in values.items()}
 
     def cache(self, rows: int, length: int) -> Arrays:
         """Keys and values of no tokens yet, with room for `length` in each of `rows`."""
