@@ -28,8 +28,11 @@ prefix key ends in two marks, which queries meet with 1 and with that score:
     of the prompt: 0, 0
     not there: what takes a token out, 0
 
-Where f is f32, and P and T are multiples of 64 (or T is 1), a text's bits depend on nothing but its
-own tokens, and on how they are spread over steps: not on R, F, P, T or its place.
+Where f is f32, P is a multiple of 64 and T too (or always 1), a text's bits depend on nothing but
+its own tokens, and on how they are spread over steps: not on R, F, P, T or its place. This takes two
+things of the caller: no more threads than H, lest the runtime divide the products with values, whose
+sums then run in another order; and in int4, where one row goes through another kernel, that B*S and
+N are always above 1 or always 1.
 """
 
 from collections.abc import Iterator
