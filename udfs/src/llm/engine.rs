@@ -75,7 +75,8 @@ pub struct EngineOptions {
     pub runtime: Option<PathBuf>,
     /// Where it runs.
     pub device: Wanted,
-    /// Threads of the computation; one per available core when absent.
+    /// Threads of the computation; one per available core when absent. A replica uses no more than
+    /// the model has heads of keys and values.
     pub threads: Option<usize>,
     /// How often the model is loaded on each device, to share the requests and the threads. More
     /// replicas on fewer threads each wait less for each other; each holds the weights.
@@ -374,8 +375,13 @@ fn graphs(
     let threads = options.threads.unwrap_or_else(available_cores);
     let threads = shares(threads, devices.len() * options.replicas);
     let each = devices.iter().cycle().zip(threads);
-    each.map(|(device, threads)| Graph::load(runtime, folder, device, threads))
-        .collect()
+    each.map(|(device, threads)| {
+        // With more, the runtime divides the work within a head, and how it does tells in the
+        // last bits who else is in work.
+        let threads = threads.min(folder.cache.heads);
+        Graph::load(runtime, folder, device, threads)
+    })
+    .collect()
 }
 
 /// Starts a replica for each graph, with its share of the memory that the weights leave free.
