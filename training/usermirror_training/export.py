@@ -46,8 +46,8 @@ def _check_heads(source: Path) -> None:
     size = config.get("head_dim") or config["hidden_size"] // config["num_attention_heads"]
     if size % HEAD_MULTIPLE:
         raise TrainingError(
-            f"{source} has heads of size {size}: the attention operator wants a multiple of "
-            f"{HEAD_MULTIPLE}"
+            f"{source} has heads of size {size}: model folders are made of checkpoints whose heads "
+            f"are multiples of {HEAD_MULTIPLE}"
         )
 
 
