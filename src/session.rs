@@ -218,7 +218,9 @@ impl Session {
         device: &str,
         mut options: BTreeMap<&str, &str>,
     ) -> Result<()> {
-        if !models::is_served(location) && !is_encoder(Path::new(location)) {
+        if is_encoder(Path::new(location)) {
+            options.entry("device").or_insert("cpu");
+        } else if !models::is_served(location) {
             options.entry("device").or_insert(device);
         }
         let text = |value: &str| value.replace('\'', "''");
