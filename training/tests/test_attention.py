@@ -12,7 +12,7 @@ import torch
 from onnx import TensorProto, helper
 
 from usermirror_training import attention, checkpoint
-from usermirror_training.decoding import Arrays, Draws, SlotGraph, read
+from usermirror_training.decoding import LENGTH_STEP, Arrays, Draws, Grid, SlotGraph, read
 from usermirror_training.errors import TrainingError
 from usermirror_training.verify import verify
 
@@ -44,11 +44,13 @@ def written(
     prompts: list[int],
     counts: list[int],
     ends: tuple[int, ...] = BY_TOKEN,
+    past: int = LENGTH_STEP,
     **sizes: int,
 ) -> np.ndarray:
     """The logits [draw,step,V] that so many draws of each of `prompts` end in."""
     _, cache = read(graph, [[PROMPTS[prompt] for prompt in prompts]])
-    draws = Draws(graph, cache, [LENGTHS[prompt] for prompt in prompts], counts, **sizes)
+    lengths = [LENGTHS[prompt] for prompt in prompts]
+    draws = Draws(Grid(graph, cache, lengths, counts, **sizes), past)
     texts = [
         text
         for prompt, count in zip(prompts, counts, strict=True)

@@ -42,8 +42,7 @@ class SlotGraph:
         """Logits f32, and the outputs `present.*` under the names of the past that they go to."""
         results = self._session.run(None, inputs)
         values = dict(zip(self._outputs, results, strict=True))
-        logits = values.pop("logits")
-        return logits, {n.replace("present", "past_key_values"): v for n, v in values.items()}
+        return values.pop("logits"), {n.replace("present", "past_key_values"): v for n, v in values.items()}
 
     def cache(self, rows: int, length: int) -> Arrays:
         """Keys and values of no tokens yet, with room for `length` in each of `rows`."""
@@ -136,24 +135,11 @@ def read(
 
 
 class Draws:
-    """Draws of prompts that were read: `counts[r]` of prompt r, at places of a `Grid`.
+    """Draws of prompts that were read: the texts of `grid`, with room for `past` tokens in each."""
 
-    There is room for `past` tokens in each draw.
-    """
-
-    def __init__(
-        self,
-        graph: SlotGraph,
-        cache: Arrays,
-        lengths: list[int],
-        counts: list[int],
-        *,
-        places: int = 0,
-        prefix: int = 0,
-        past: int = LENGTH_STEP,
-    ) -> None:
-        self._grid = Grid(graph, cache, lengths, counts, places, prefix)
-        self._past = self._grid.past(past)
+    def __init__(self, grid: Grid, past: int = LENGTH_STEP) -> None:
+        self._grid = grid
+        self._past = grid.past(past)
         self._written = 0
 
     def write(self, tokens: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from . import checkpoint, provenance, slot_graph
 from .choices import OPENING, letter_ids
-from .decoding import Draws, SlotGraph, read
+from .decoding import Draws, Grid, SlotGraph, read
 from .errors import TrainingError
 
 FP32_TOLERANCE = 1e-4
@@ -148,7 +148,7 @@ def _computed(
 ) -> np.ndarray:
     """The graph's logits f32[N,V], in the order of `_expected`: steps read, texts written."""
     read_logits, cache = read(graph, steps)
-    draws = Draws(graph, cache, [len(ids) for ids in steps[0]], [len(of) for of in texts])
+    draws = Draws(Grid(graph, cache, [len(ids) for ids in steps[0]], [len(of) for of in texts]))
     written = np.array([text for of in texts for text in of])
     return np.concatenate([*read_logits, *(draws.write(step[:, None]) for step in written.T)])
 
