@@ -160,27 +160,27 @@ impl Buffer {
 
     /// Copies `lines` lines of `width` numbers from another buffer of the same memory.
     pub fn copy(&mut self, to: Lines, from: &Self, of: Lines, lines: usize, width: usize) {
-        let (Some(target), Some(source)) = (self.at(to, lines, width), from.at(of, lines, width))
-        else {
-            return;
-        };
-        // SAFETY: both have the lines, as was checked, and they are two buffers.
-        unsafe {
-            self.memory
-                .copy(target, source, self.pitches(to, of.pitch, lines, width))
-        }
+        self.copy_from(to, from.at(of, lines, width), of.pitch, lines, width);
     }
 
     /// The same from elsewhere in this buffer; the lines do not overlap.
     pub fn copy_within(&mut self, to: Lines, of: Lines, lines: usize, width: usize) {
-        let (Some(target), Some(source)) = (self.at(to, lines, width), self.at(of, lines, width))
-        else {
-            return;
-        };
-        // SAFETY: the lines are there, as was checked.
-        unsafe {
-            self.memory
-                .copy(target, source, self.pitches(to, of.pitch, lines, width))
+        self.copy_from(to, self.at(of, lines, width), of.pitch, lines, width);
+    }
+
+    /// Copies lines that begin at `source`, none when they have no numbers.
+    fn copy_from(
+        &mut self,
+        to: Lines,
+        source: Option<NonNull<u8>>,
+        pitch: usize,
+        lines: usize,
+        width: usize,
+    ) {
+        if let (Some(target), Some(source)) = (self.at(to, lines, width), source) {
+            let pitches = self.pitches(to, pitch, lines, width);
+            // SAFETY: both have the lines, as `at` has checked.
+            unsafe { self.memory.copy(target, source, pitches) }
         }
     }
 
@@ -291,6 +291,13 @@ pub fn lacking(count: usize) -> ModelError {
 pub(crate) mod tests {
     use super::*;
 
+    /// Two heads of two numbers in one layer.
+    pub const SHAPE: CacheShape = CacheShape {
+        layers: 1,
+        heads: 2,
+        width: 2,
+    };
+
     /// Stores of every kind.
     pub fn stores(shape: CacheShape) -> [Store; 3] {
         let store = |number, memory| Store {
@@ -328,12 +335,6 @@ pub(crate) mod tests {
         };
         (0..buffer.count).map(at).collect()
     }
-
-    const SHAPE: CacheShape = CacheShape {
-        layers: 1,
-        heads: 1,
-        width: 1,
-    };
 
     #[test]
     fn lines_are_copied_between_pitches() {

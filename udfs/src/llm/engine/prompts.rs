@@ -212,14 +212,7 @@ fn marks(at: usize, tokens: usize) -> [f32; MARKS] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::llm::folder::CacheShape;
-    use crate::llm::store::tests::{counting, numbers, stores};
-
-    const SHAPE: CacheShape = CacheShape {
-        layers: 1,
-        heads: 2,
-        width: 2,
-    };
+    use crate::llm::store::tests::{SHAPE, counting, numbers, stores};
 
     const FIRST: [f32; 2] = [0.0, 1.0];
     const OWN: [f32; 2] = [0.0, 0.0];

@@ -181,14 +181,7 @@ impl SharedCache {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::llm::folder::CacheShape;
-    use crate::llm::store::tests::{counting, numbers, stores};
-
-    const SHAPE: CacheShape = CacheShape {
-        layers: 1,
-        heads: 2,
-        width: 2,
-    };
+    use crate::llm::store::tests::{SHAPE, counting, numbers, stores};
 
     const EXTENT: Extent = Extent {
         prompts: 2,

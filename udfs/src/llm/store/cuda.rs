@@ -312,7 +312,8 @@ pub(crate) mod tests {
         }
     }
 
-    fn functions() -> Arc<Functions> {
+    /// A library that pretends.
+    pub fn functions() -> Arc<Functions> {
         Arc::new(Functions {
             get_device_count: count,
             set_device,

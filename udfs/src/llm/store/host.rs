@@ -93,6 +93,24 @@ mod tests {
         }
     }
 
+    /// Bytes of this process that are in memory.
+    fn resident() -> usize {
+        let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
+        4096 * pages.split(' ').nth(1).unwrap().parse::<usize>().unwrap()
+    }
+
+    #[test]
+    fn room_that_is_not_used_costs_nothing() {
+        const ROOM: usize = 4 << 30;
+        let before = resident();
+        let memory = Host.allocate(ROOM).unwrap();
+        let grown = resident().saturating_sub(before);
+        // SAFETY: it was allocated above.
+        unsafe { Host.release(memory, ROOM) };
+        // Other tests take memory too, but not so much.
+        assert!(grown < ROOM / 2, "{grown} bytes");
+    }
+
     #[test]
     fn this_machine_has_memory() {
         assert!(Host.free() > 64 << 20);
