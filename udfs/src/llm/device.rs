@@ -13,7 +13,7 @@ use super::store::host::Host;
 
 /// What a user asks for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Wanted {
+pub enum Devices {
     /// Every GPU that there is or, where there is none, the processor.
     #[default]
     Auto,
@@ -25,7 +25,7 @@ pub enum Wanted {
     Gpu(usize),
 }
 
-impl FromStr for Wanted {
+impl FromStr for Devices {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
@@ -66,12 +66,15 @@ impl Device {
     ///
     /// # Errors
     /// When one was asked for that is not there.
-    pub fn choose(wanted: Wanted) -> Result<Vec<Self>, LoadError> {
-        match wanted {
-            Wanted::Cpu => Ok(vec![Self::Cpu]),
-            Wanted::Auto => Ok(gpus().unwrap_or_else(|_| vec![Self::Cpu])),
-            Wanted::Gpus => gpus().map_err(|reason| missing("cuda", &reason)),
-            Wanted::Gpu(number) => {
+    pub fn choose(devices: Devices) -> Result<Vec<Self>, LoadError> {
+        match devices {
+            Devices::Cpu => Ok(vec![Self::Cpu]),
+            Devices::Auto => Ok(gpus().unwrap_or_else(|reason| {
+                tracing::info!(reason, "no GPU: models run on the processor");
+                vec![Self::Cpu]
+            })),
+            Devices::Gpus => gpus().map_err(|reason| missing("cuda", &reason)),
+            Devices::Gpu(number) => {
                 let name = format!("cuda:{number}");
                 let gpus = gpus().map_err(|reason| missing(&name, &reason))?;
                 let count = gpus.len();
@@ -90,6 +93,11 @@ impl Device {
             Self::Cpu => Arc::new(Host),
             Self::Gpu(number, functions) => Arc::new(Cuda::new(Arc::clone(functions), *number)),
         }
+    }
+
+    /// That a model cannot run here after all.
+    pub fn refused(&self, reason: &str) -> LoadError {
+        missing(&self.to_string(), reason)
     }
 
     /// What ONNX Runtime is to run a graph with, before the processor.
@@ -141,16 +149,16 @@ mod tests {
 
     #[test]
     fn devices_are_named() {
-        for (text, wanted) in [
-            ("auto", Wanted::Auto),
-            ("cpu", Wanted::Cpu),
-            ("cuda", Wanted::Gpus),
-            ("cuda:3", Wanted::Gpu(3)),
+        for (text, devices) in [
+            ("auto", Devices::Auto),
+            ("cpu", Devices::Cpu),
+            ("cuda", Devices::Gpus),
+            ("cuda:3", Devices::Gpu(3)),
         ] {
-            assert_eq!(text.parse(), Ok(wanted));
+            assert_eq!(text.parse(), Ok(devices));
         }
         for text in ["gpu", "cuda:", "cuda:-1", "cuda:0,1"] {
-            let error = text.parse::<Wanted>().unwrap_err();
+            let error = text.parse::<Devices>().unwrap_err();
             assert!(error.contains("cuda:N"), "{error}");
         }
     }
@@ -158,11 +166,11 @@ mod tests {
     #[test]
     fn a_device_that_is_not_there_is_an_error() {
         Runtime::load(None).unwrap();
-        let error = Device::choose(Wanted::Gpu(99)).unwrap_err().to_string();
+        let error = Device::choose(Devices::Gpu(99)).unwrap_err().to_string();
         assert!(error.contains("'cuda:99' cannot be had"), "{error}");
         assert!(error.contains("--device cpu"), "{error}");
-        let chosen = Device::choose(Wanted::Cpu).unwrap();
+        let chosen = Device::choose(Devices::Cpu).unwrap();
         assert!(matches!(chosen[..], [Device::Cpu]));
-        assert!(!Device::choose(Wanted::Auto).unwrap().is_empty());
+        assert!(!Device::choose(Devices::Auto).unwrap().is_empty());
     }
 }

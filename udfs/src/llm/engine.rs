@@ -53,7 +53,7 @@ use super::backend::{
     Backend, Choice, Decision, Form, Message, ModelError, ModelInfo, Reply, Sampling, Usage,
 };
 use super::chat::Chat;
-use super::device::{Device, Wanted};
+use super::device::{Device, Devices};
 use super::folder::{Folder, TOKENIZER};
 use super::graph::Graph;
 use super::letters::{Letters, OPENING, opened};
@@ -74,7 +74,7 @@ pub struct EngineOptions {
     /// The ONNX Runtime library; found as [`Runtime::load`] says when absent.
     pub runtime: Option<PathBuf>,
     /// Where it runs.
-    pub device: Wanted,
+    pub device: Devices,
     /// Threads of the computation; one per available core when absent. A replica uses no more than
     /// the model has heads of keys and values.
     pub threads: Option<usize>,
@@ -96,7 +96,7 @@ impl Default for EngineOptions {
     fn default() -> Self {
         Self {
             runtime: None,
-            device: Wanted::Auto,
+            device: Devices::Auto,
             threads: None,
             replicas: 1,
             slots: 64,
@@ -373,15 +373,11 @@ fn graphs(
     options: &EngineOptions,
 ) -> Result<Vec<Graph>, LoadError> {
     let threads = options.threads.unwrap_or_else(available_cores);
-    let threads = shares(threads, devices.len() * options.replicas);
+    let replicas = devices.len() * options.replicas;
+    let threads = shares(threads, replicas, folder.cache.heads);
     let each = devices.iter().cycle().zip(threads);
-    each.map(|(device, threads)| {
-        // With more, the runtime divides the work within a head, and how it does tells in the
-        // last bits who else is in work.
-        let threads = threads.min(folder.cache.heads);
-        Graph::load(runtime, folder, device, threads)
-    })
-    .collect()
+    each.map(|(device, threads)| Graph::load(runtime, folder, device, threads))
+        .collect()
 }
 
 /// Starts a replica for each graph, with its share of the memory that the weights leave free.
@@ -436,10 +432,12 @@ fn named(devices: &[Device]) -> String {
     names.join(" ")
 }
 
-/// The threads of each replica, at least one.
-fn shares(threads: usize, replicas: usize) -> impl Iterator<Item = usize> {
+/// The threads of each replica: at least one, and no more than there are heads of keys and values.
+/// With more, the runtime divides the work within a head, and how it does tells in the last bits
+/// who else is in work.
+fn shares(threads: usize, replicas: usize, heads: usize) -> impl Iterator<Item = usize> {
     let replicas = replicas.max(1);
-    (0..replicas).map(move |index| ((threads + index) / replicas).max(1))
+    (0..replicas).map(move |index| ((threads + index) / replicas).clamp(1, heads.max(1)))
 }
 
 fn check_sampling(sampling: &Sampling) -> Result<(), ModelError> {

@@ -33,7 +33,7 @@ use std::slice::ChunksExact;
 use std::sync::Arc;
 
 use ort::session::Session;
-use ort::session::builder::GraphOptimizationLevel;
+use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ort::value::{TensorElementType, TensorRefMut};
 use ort::{AsPointer, ortsys};
 
@@ -98,7 +98,7 @@ impl Graph {
         threads: usize,
     ) -> Result<Self, LoadError> {
         let broken = |error: &dyn Display| LoadError::Graph(error.to_string());
-        let session = session(runtime, folder, device, threads).map_err(|e| broken(&e))?;
+        let session = session(runtime, folder, device, threads)?;
         let (inputs, outputs) = names(&folder.cache).map_err(|e| broken(&e))?;
         let store = Store {
             shape: folder.cache,
@@ -240,10 +240,15 @@ impl Graph {
     }
 }
 
-/// What a failed run means. ONNX Runtime has no code of its own for a lack of memory.
+/// Whether an error is for a lack of memory, for which ONNX Runtime has no code of its own.
+fn is_lack_of_memory(error: &str) -> bool {
+    const SIGNS: [&str; 3] = ["bad_alloc", "Failed to allocate memory", "out of memory"];
+    SIGNS.iter().any(|sign| error.contains(sign))
+}
+
+/// What a failed run means.
 fn failure(error: &str) -> ModelError {
-    const MEMORY: [&str; 3] = ["bad_alloc", "Failed to allocate memory", "out of memory"];
-    match MEMORY.iter().any(|sign| error.contains(sign)) {
+    match is_lack_of_memory(error) {
         true => ModelError::Memory(format!(
             "there is no memory even for one decision at a time ({error}): free some, or open \
              the model with less 'cache_mib', 'prompt_cache_mib' or 'max_context'"
@@ -257,16 +262,33 @@ fn session(
     folder: &Folder,
     device: &Device,
     threads: usize,
-) -> ort::Result<Session> {
-    Session::builder(&runtime.environment)?
-        .with_execution_providers(device.providers())?
+) -> Result<Session, LoadError> {
+    let builder = configured(runtime, threads).map_err(|e| LoadError::Graph(e.to_string()))?;
+    let builder = builder.with_execution_providers(device.providers());
+    let mut builder = builder.map_err(|error| device.refused(&error.to_string()))?;
+    let session = builder.commit_from_file(&folder.graph);
+    session.map_err(|error| unloadable(device, &error.to_string()))
+}
+
+fn configured(runtime: &Runtime, threads: usize) -> ort::Result<SessionBuilder> {
+    Ok(Session::builder(&runtime.environment)?
         .with_optimization_level(GraphOptimizationLevel::Level3)?
         .with_intra_threads(threads)?
         // Between steps the threads are the query's.
         .with_intra_op_spinning(false)?
         // A pattern is kept for every shape seen, and ours never repeat.
-        .with_memory_pattern(false)?
-        .commit_from_file(&folder.graph)
+        .with_memory_pattern(false)?)
+}
+
+/// What it means that a graph was not loaded.
+fn unloadable(device: &Device, error: &str) -> LoadError {
+    match is_lack_of_memory(error) {
+        true => LoadError::Weights(format!(
+            "the model's weights do not fit the memory that {device} has left ({error}): free \
+             some, export the model with less --precision, or take another device"
+        )),
+        false => LoadError::Graph(error.to_owned()),
+    }
 }
 
 /// Checks that the engine knows every input, and gives the type of keys and values.
@@ -327,6 +349,8 @@ fn names(cache: &CacheShape) -> Result<(Vec<CString>, Vec<CString>), NulError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::llm::demo;
+    use crate::llm::store::cuda::tests::functions;
 
     #[test]
     fn a_lack_of_memory_is_told_from_other_failures() {
@@ -336,8 +360,25 @@ mod tests {
             "CUDA failure 2: out of memory",
         ] {
             assert!(matches!(failure(error), ModelError::Memory(_)), "{error}");
+            let loading = unloadable(&Device::Cpu, error).to_string();
+            assert!(
+                loading.contains("do not fit the memory that cpu"),
+                "{loading}"
+            );
         }
         let other = failure("Invalid input name: texts");
         assert!(matches!(other, ModelError::Fatal(_)), "{other}");
+    }
+
+    #[test]
+    fn a_gpu_that_this_runtime_cannot_use_is_told() {
+        let runtime = Runtime::load(None).unwrap();
+        let folder = Folder::read(&demo::folder("weak")).unwrap();
+        let gpu = Device::Gpu(99, functions());
+        let error = Graph::load(&runtime, &folder, &gpu, 1)
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("'cuda:99' cannot be had"), "{error}");
+        assert!(error.contains("--device cpu"), "{error}");
     }
 }

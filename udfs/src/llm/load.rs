@@ -33,6 +33,9 @@ pub enum LoadError {
     /// The device that was asked for is not there.
     #[error("{0}")]
     Device(String),
+    /// The weights do not fit the memory.
+    #[error("{0}")]
+    Weights(String),
     /// The longest prompt would not fit the memory.
     #[error(
         "keys and values of a prompt of {context} tokens take {mib} MiB of memory while it is in \

@@ -406,6 +406,12 @@ async fn replicas_answer_as_one_does() {
     assert_eq!(two.concurrency(), 16);
     let expected = decide_all(&wide(), &prompts).await;
     assert_eq!(decide_all(&two, &prompts).await, expected);
-    assert_eq!(shares(3, 2).collect::<Vec<_>>(), [1, 2]);
-    assert_eq!(shares(1, 2).collect::<Vec<_>>(), [1, 1]);
+    assert_eq!(shares(3, 2, 6).collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(shares(1, 2, 6).collect::<Vec<_>>(), [1, 1]);
+}
+
+#[test]
+fn a_replica_has_no_more_threads_than_heads() {
+    assert_eq!(shares(16, 1, 3).collect::<Vec<_>>(), [3]);
+    assert_eq!(shares(16, 4, 3).collect::<Vec<_>>(), [3; 4]);
 }
