@@ -113,6 +113,8 @@ def test_two_processes_share_the_work(
 ) -> None:
     target = tmp_path / "together"
     launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
+    # Whoever runs the tests beside this has the usual port.
+    launcher += ["--standalone"]
     words = command("dpo", llama, pairs, target, quick)
     environment = os.environ | {"PYTHONPATH": str(PACKAGE), "ACCELERATE_USE_CPU": "1"}
     whole = [*launcher, "-m", "usermirror_training", *words]
