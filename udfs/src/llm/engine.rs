@@ -468,6 +468,6 @@ fn available_cores() -> usize {
 
 /// Capacities come in multiples of 256 tokens, so that rows of about the same
 /// length share one.
-fn rounded_up(tokens: usize) -> usize {
+pub(super) fn rounded_up(tokens: usize) -> usize {
     tokens.next_multiple_of(256)
 }

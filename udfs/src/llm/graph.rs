@@ -41,7 +41,8 @@ use super::backend::ModelError;
 use super::device::Device;
 use super::engine::cache::{Cache, Part};
 use super::engine::prompts::Prompts;
-use super::engine::shared::SharedCache;
+use super::engine::rounded_up;
+use super::engine::shared::{Extent, SharedCache};
 use super::folder::{CacheShape, Folder};
 use super::load::LoadError;
 use super::runtime::Runtime;
@@ -84,6 +85,8 @@ pub struct Graph {
     nothing: Buffer,
     /// The last step's logits, [N, V].
     logits: Vec<f32>,
+    /// Whether a draw that is alone comes out as it does among others, to the bit.
+    alone: bool,
 }
 
 impl Graph {
@@ -106,7 +109,7 @@ impl Graph {
             memory: device.memory(),
         };
         let nothing = Buffer::zeros(&store, store.shape.heads * store.shape.width);
-        Ok(Self {
+        let mut graph = Self {
             session,
             nothing: nothing.map_err(|e| broken(&e))?,
             store,
@@ -114,7 +117,34 @@ impl Graph {
             inputs,
             outputs,
             logits: Vec::new(),
-        })
+            alone: true,
+        };
+        graph.alone = graph.computes_alone().map_err(|e| broken(&e))?;
+        Ok(graph)
+    }
+
+    /// Whether a single row of numbers is computed as it is among others. The runtime has other
+    /// kernels for it, which may round differently; for which weights depends on the processor, so
+    /// it is tried out.
+    fn computes_alone(&mut self) -> Result<bool, ModelError> {
+        let extent = Extent {
+            prompts: 1,
+            places: 2,
+            read: rounded_up(2),
+            written: 1,
+        };
+        let mut cache = SharedCache::new(&self.store, extent)?;
+        cache.add_prompt([&Cache::new(&self.store, 1, 1)?]);
+        // Tokens of the middle: the first and the last are often special, of weights 0.
+        let middle = self.vocabulary as u32 / 2;
+        let draws = [0, 1].map(|place| Draw {
+            place,
+            written: 0,
+            token: middle + place as u32,
+        });
+        let among_others = self.write(&mut cache, &draws)?.next().map(<[f32]>::to_vec);
+        let alone = self.write(&mut cache, &draws[..1])?.next();
+        Ok(alone == among_others.as_deref())
     }
 
     /// The same graph with its keys and values elsewhere.
@@ -171,7 +201,7 @@ impl Graph {
         cache: &mut SharedCache,
         draws: &[Draw],
     ) -> Result<ChunksExact<'_, f32>, ModelError> {
-        let step = Step::write(cache, draws);
+        let step = Step::write(cache, draws, self.alone);
         let parts = cache.parts();
         self.run(&step, &parts.prompts, Some(&parts.draws), parts.newest)?;
         cache.keep(draws);

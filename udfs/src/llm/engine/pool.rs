@@ -268,7 +268,7 @@ impl Pool {
             true => (Extent::default(), 0),
             false => (self.cache.extent(), self.limit),
         };
-        // Two at least: a draw that is alone has an idle one beside it.
+        // Two at least: a draw that is alone may need an idle one beside it.
         let places = now.places.max(need.draws.min(self.slots)).max(2);
         let longest = Extent {
             prompts: 1,

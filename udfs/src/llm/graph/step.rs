@@ -56,15 +56,15 @@ impl Step {
 
     /// Writes one token more to each of `draws`.
     ///
-    /// A draw that is alone gets an idle one beside it, at its neighbour's place: kernels
-    /// compute a single row by another route, which rounds otherwise. From two rows on a
-    /// row's numbers are the same, to the bit, whatever the others are.
-    pub fn write(cache: &SharedCache, draws: &[Draw]) -> Self {
+    /// A draw that is alone gets an idle one beside it, at its neighbour's place, unless it may
+    /// be `alone`: kernels may compute a single row by another route, which rounds otherwise.
+    /// From two rows on a row's numbers are the same, to the bit, whatever the others are.
+    pub fn write(cache: &SharedCache, draws: &[Draw], alone: bool) -> Self {
         let (lengths, extent) = (cache.lengths(), cache.extent());
         let all_places = lengths.len() * extent.places;
         let mut step = Self {
             new: 1,
-            input_ids: vec![0; draws.len().max(2)],
+            input_ids: vec![0; draws.len()],
             logits_indices: Vec::with_capacity(draws.len()),
             texts: vec![0; all_places],
             places: Vec::with_capacity(draws.len()),
@@ -81,8 +81,9 @@ impl Step {
             step.positions[draw.place] = position as i64;
             written[draw.place] = draw.written;
         }
-        if let [alone] = draws {
-            let beside = alone.place ^ 1;
+        if let ([draw], false) = (draws, alone) {
+            let beside = draw.place ^ 1;
+            step.input_ids.push(0);
             step.logits_indices.push(1);
             step.texts[beside] = 1;
             step.places.push(beside as i64);
@@ -185,7 +186,7 @@ mod tests {
 
     #[test]
     fn draws_stand_at_their_places() {
-        let step = Step::write(&cache(), &[draw(1, 0), draw(2, 2)]);
+        let step = Step::write(&cache(), &[draw(1, 0), draw(2, 2)], false);
         assert_eq!(step.input_ids, [9, 9]);
         assert_eq!(step.places, [1, 2]);
         assert_eq!(step.texts, [0, 0, 1, 0]);
@@ -194,12 +195,16 @@ mod tests {
     }
 
     #[test]
-    fn a_draw_alone_gets_a_neighbour() {
+    fn a_draw_alone_gets_a_neighbour_where_it_needs_one() {
         for (place, beside) in [(0, 1), (3, 2)] {
-            let step = Step::write(&cache(), &[draw(place, 1)]);
+            let step = Step::write(&cache(), &[draw(place, 1)], false);
             assert_eq!(step.places, [place as i64, beside as i64]);
             assert_eq!(step.texts[beside], 1);
+            assert_eq!(step.input_ids, [9, 0]);
             assert_eq!(step.wanted(), 2);
+            let step = Step::write(&cache(), &[draw(place, 1)], true);
+            assert_eq!(step.places, [place as i64]);
+            assert_eq!((step.input_ids.len(), step.wanted()), (1, 1));
         }
     }
 }
