@@ -31,8 +31,8 @@ prefix key ends in two marks, which queries meet with 1 and with that score:
 Where f is f32, P is a multiple of 64 and T too (or always 1), a text's bits depend on nothing but
 its own tokens, and on how they are spread over steps: not on R, F, P, T or its place. This takes two
 things of the caller: no more threads than H, lest the runtime divide the products with values, whose
-sums then run in another order; and in int4, where one row goes through another kernel, that B*S and
-N are always above 1 or always 1.
+sums then run in another order; and that B*S and N are always above 1 or always 1, where the
+processor has another kernel for one row of the weights' type (AVX2 has for int4).
 """
 
 from collections.abc import Iterator
