@@ -108,18 +108,28 @@ def _kill_after_first_checkpoint(words: list[str], target: Path) -> None:
     process.wait()
 
 
+def launched(*words: str) -> str:
+    """What two processes print that run the same Python together."""
+    launcher = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--no-python"]
+    whole = [sys.executable, *launcher, sys.executable, *words]
+    environment = os.environ | {"PYTHONPATH": str(PACKAGE), "ACCELERATE_USE_CPU": "1"}
+    return subprocess.run(
+        whole, env=environment, check=True, text=True, stdout=subprocess.PIPE
+    ).stdout
+
+
 def test_two_processes_share_the_work(
     llama: Path, pairs: Path, quick: Path, tmp_path: Path
 ) -> None:
     target = tmp_path / "together"
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
-    # Whoever runs the tests beside this has the usual port.
-    launcher += ["--standalone"]
-    words = command("dpo", llama, pairs, target, quick)
-    environment = os.environ | {"PYTHONPATH": str(PACKAGE), "ACCELERATE_USE_CPU": "1"}
-    whole = [*launcher, "-m", "usermirror_training", *words]
-    subprocess.run(whole, env=environment, check=True)
+    launched("-m", "usermirror_training", *command("dpo", llama, pairs, target, quick))
     assert [line["step"] for line in logged(target)] == [1, 2, 3]
+
+
+def test_processes_know_of_each_other_before_they_write() -> None:
+    """Else each stores the rows, and removes those of the other."""
+    code = "from usermirror_training.run import processes; print(processes().num_processes)"
+    assert "".join(launched("-c", code).split()) == "22"
 
 
 def test_an_unfinished_run_with_other_settings_is_not_continued(

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from accelerate import PartialState
+from accelerate.utils import parse_flag_from_env
 from datasets import load_from_disk
 from transformers import PrinterCallback, Trainer
 
@@ -38,9 +39,10 @@ def train(stage: str, source: Path, examples: Path, target: Path, settings: Sett
     folder = outputs.partial(target)
     files = tables.files(examples, data.EXPORT)
     origin = provenance.of_training(stage, source, files, len(rows), settings)
-    with PartialState().main_process_first():
+    state = processes()
+    with state.main_process_first():
         resumed = _begin(folder, origin, source)
-        if PartialState().is_main_process:
+        if state.is_main_process:
             data.store(rows, folder / ROWS)
     torch.set_flush_denormal(True)
     model = checkpoint.model(source)
@@ -52,6 +54,11 @@ def train(stage: str, source: Path, examples: Path, target: Path, settings: Sett
     _save(trainer, folder, source, origin)
     if trainer.is_world_process_zero():
         outputs.finish(folder, target)
+
+
+def processes() -> PartialState:
+    """The processes of this run, as the trainer will find them: without being told, not on a CPU."""
+    return PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU"))
 
 
 def _begin(folder: Path, origin: dict[str, Any], source: Path) -> str | None:
