@@ -123,6 +123,10 @@ class Limits:
     def __init__(self, model: Model, read: float, multiply: dict[int, float]) -> None:
         self.model, self.bandwidth, self.multiply = model, read, multiply
 
+    def rate(self, rows: int) -> float:
+        """Operations a second of a product with `rows` rows: between those measured, on a line."""
+        return float(np.interp(rows, list(self.multiply), list(self.multiply.values())))
+
     def reading(self, tokens: int, after: int = 0, rows: int = 1) -> float:
         """Reading `rows` texts of `tokens` tokens after a common prompt of `after`.
 
@@ -145,9 +149,9 @@ class Limits:
         """
         model, rows = self.model, prompts * draws
         weights = model.linear + model.head
-        multiplied = max(BYTES * weights / self.bandwidth, 2 * weights * rows / self.multiply[rows])
+        multiplied = max(BYTES * weights / self.bandwidth, 2 * weights * rows / self.rate(rows))
         fetched = model.cached * prompts * (context + draws * steps / 2) / self.bandwidth
-        attended = model.attended * rows * (context + steps / 2) / self.multiply[draws]
+        attended = model.attended * rows * (context + steps / 2) / self.rate(draws)
         return steps * (multiplied + max(fetched, attended))
 
     def rates(self, work: dict[str, Any], shapes: dict[str, tuple[int, int]]) -> dict[str, float]:
@@ -162,19 +166,20 @@ class Limits:
         return best
 
     def job(self, work: dict[str, Any], draws: int, common: int) -> float:
-        """The best possible tokens a second of the job: the first `common` tokens are read once.
+        """The best possible tokens a second of the job: the first `common` tokens are read once,
+        and all scenarios write at once.
 
         Own texts cost their opening alone, as their keys and values are still there.
         """
-        steps, opening = work["steps"], len(work["opening"])
-        seconds = self.reading(common)
-        for row in work["job"]:
+        steps, opening, rows = work["steps"], len(work["opening"]), work["job"]
+        mean = sum(len(row["prompt"]) for row in rows) // len(rows)
+        seconds = self.reading(common) + self.writing(len(rows), draws, mean, steps)
+        for row in rows:
             prompt = len(row["prompt"])
             seconds += self.reading(prompt - common, common)
-            seconds += self.writing(1, draws, prompt, steps)
             seconds += self.reading(opening, prompt + steps, draws)
             seconds += sum(self.reading(len(text), prompt) for text in row["texts"])
-        return len(work["job"]) * draws * steps / seconds
+        return len(rows) * draws * steps / seconds
 
 
 if __name__ == "__main__":
