@@ -1,6 +1,6 @@
 # Two commands are all the set-up there is:
 #   make demo   raw logs to preference pairs, on an invented world, with the demo models
-#   make test   every test
+#   make test   the tests, but for those of the training stage (make train-test)
 # Each fetches the ONNX Runtime library and builds what is missing; the tests also fetch the servers
 # they talk to. Both share one build.
 
