@@ -123,8 +123,9 @@ def test_neighbours_change_no_bit_that_is_written(graph: SlotGraph, ends: tuple[
 
 def rescale(graph: onnx.GraphProto) -> None:
     """Other weights for all that is attended to."""
-    scale = next(t for t in graph.initializer if t.name == "attention/minus_scale")
-    scale.CopyFrom(helper.make_tensor(scale.name, scale.data_type, [], [-0.2]))
+    for node in graph.node:
+        if node.domain == attention.DOMAIN:
+            node.attribute[0].f = 0.2
 
 
 def confuse_written(graph: onnx.GraphProto) -> None:
@@ -171,11 +172,11 @@ def test_other_attention_is_refused(
     inputs: list[str], attributes: dict[str, Any], reason: str
 ) -> None:
     layer = helper.make_node("GroupQueryAttention", inputs, ["out"], "layer", **attributes)
-    graph = helper.make_graph([layer], "graph", [], [])
+    model = helper.make_model(helper.make_graph([layer], "graph", [], []))
     with pytest.raises(ValueError, match=reason):
-        attention.replace(graph)
+        attention.replace(model)
 
 
 def test_a_graph_without_attention_is_refused() -> None:
     with pytest.raises(ValueError, match="no GroupQueryAttention"):
-        attention.replace(helper.make_graph([], "graph", [], []))
+        attention.replace(helper.make_model(helper.make_graph([], "graph", [], [])))

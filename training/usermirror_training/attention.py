@@ -28,6 +28,9 @@ prefix key ends in two marks, which queries meet with 1 and with that score:
     of the prompt: 0, 0
     not there: what takes a token out, 0
 
+A layer's attention is a function of the model's own, of standard operators. Any runtime expands it;
+the engine has a kernel for it, which computes f32 on the processor in one pass.
+
 Where f is f32, P is a multiple of 64 and T too (or always 1), a text's bits depend on nothing but
 its own tokens, and on how they are spread over steps: not on R, F, P, T or its place. This takes two
 things of the caller: no more threads than H, lest the runtime divide the products with values, whose
@@ -39,39 +42,48 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import onnx
-from onnx import TensorProto, helper
+from onnx import AttributeProto, TensorProto, helper
 
 ATTENTION = "GroupQueryAttention"
 KEY, PAST_KEY, COSINES, SINES = 1, 3, 7, 8
 """Positions among the inputs of GroupQueryAttention."""
 CONTRIB = "com.microsoft"
+DOMAIN = "usermirror"
+FUNCTIONS = {TensorProto.FLOAT: "SharedAttention", TensorProto.FLOAT16: "SharedAttentionF16"}
+"""The attention of a layer, by the type of keys and values."""
+TAKES = [
+    *("query", "new_key", "new_value"),
+    *("past_key", "past_value", "prefix_key", "prefix_value", "bias"),
+]
+RESULT, SCALE = "attended", "scale"
+"""What that function takes, gives, and multiplies scores with."""
+BY_TOKEN, KINDS = "attention/by_token", "attention/kinds"
+"""Lengths by which a layer's input is cut: [Z,S,H*(G+2),D], and heads of queries, keys, values."""
 SWAP = [0, 2, 1, 3]
 """[R,F,H,…] to [R,H,F,…], and back."""
 MARKS = 2
 """Numbers that a prefix key has beyond its width."""
 
 
-def replace(graph: onnx.GraphProto) -> Iterator[onnx.ValueInfoProto]:
-    """Puts this attention in the place of every GroupQueryAttention of `graph`.
+def replace(model: onnx.ModelProto) -> Iterator[onnx.ValueInfoProto]:
+    """Puts this attention in the place of every GroupQueryAttention of `model`.
 
     Gives the inputs that it needs beside `input_ids` and `logits_indices`. Raises a `ValueError`
     where attention is not as the builder writes it for Llama and Qwen2.
     """
+    graph = model.graph
     layers = [node for node in graph.node if node.op_type == ATTENTION]
     if not layers:
         raise ValueError(f"no {ATTENTION} node: build with the CPU or CUDA provider")
     sizes = _sizes(graph, layers)
-    nodes = _Nodes("attention")
-    shapes = _shapes(nodes, graph.initializer, sizes)
+    nodes = []
     for node in graph.node:
-        if node.op_type == ATTENTION:
-            layer = _Nodes(node.name)
-            _attention(layer, node, shapes, sizes)
-            nodes.extend(layer)
-        else:
-            nodes.append(node)
+        nodes.extend(_layer(node, sizes) if node.op_type == ATTENTION else [node])
     del graph.node[:]
     graph.node.extend(nodes)
+    graph.initializer.extend(_lengths(sizes))
+    model.functions.append(_function(FUNCTIONS[sizes.kind], list(model.opset_import)))
+    model.opset_import.append(helper.make_opsetid(DOMAIN, 1))
     return _inputs(len(layers), sizes)
 
 
@@ -129,6 +141,15 @@ def _attributes(layer: onnx.NodeProto) -> dict[str, object]:
     return {entry.name: helper.get_attribute_value(entry) for entry in layer.attribute}
 
 
+def _lengths(sizes: _Sizes) -> Iterator[onnx.TensorProto]:
+    heads, group = sizes.heads, sizes.group
+    for name, lengths in {
+        BY_TOKEN: [0, 0, heads * (group + 2), sizes.width],
+        KINDS: [heads * group, heads, heads],
+    }.items():
+        yield helper.make_tensor(name, TensorProto.INT64, [len(lengths)], lengths)
+
+
 class _Nodes(list[onnx.NodeProto]):
     """Nodes in the order of computing, their results named within a scope."""
 
@@ -150,97 +171,26 @@ class _Nodes(list[onnx.NodeProto]):
         self.append(helper.make_node("Split", [tensor, lengths], results, name, axis=axis))
         return results
 
+    def constant(self, *values: int) -> str:
+        """Adds integers."""
+        return self.add("Constant", value_ints=values)
 
-@dataclass(frozen=True)
-class _Shapes:
-    """Names of tensors that say how to cut and reshape, the same in every layer."""
+    def size(self, tensor: str, axis: int) -> str:
+        """Adds a tensor's size along an axis, as a tensor of one."""
+        return self.add("Shape", tensor, start=axis, end=axis + 1)
 
-    by_token: str
-    """[Z,S,H*(G+2),D]"""
-    kinds: str
-    """Heads of queries, of keys, of values."""
-    queries: str
-    """[Z,H,G*S,D]"""
-    by_head: str
-    """[Z,H*G,S,...], the last as it is."""
-    by_group: str
-    """[Z,H,G*S,...], the last as it is."""
-    past_and_new: str
-    """T, S"""
-    minus_ones: str
-    """-1 for every query: [Z,H,G*S,1]"""
-    grid: str
-    """[R,F,H,...]"""
-    rows: str
-    """[R,H,F*G*S,D+2]"""
-    row_grid: str
-    """[R,H,F,...]"""
-    places: str
-    """[Z,H,...,D]"""
-    weights: str
-    """[Z,H,...,1]"""
-    tokens: str
-    """[Z,S,H*G*D]"""
-    bias: str
-    """The input `bias`, in the type of keys and values."""
-    first: str
-    """0"""
-    last: str
-    """-1"""
-    minus_scale: str
+    def shaped(self, tensor: str, *sizes: int | str, result: str = "") -> str:
+        """Adds a tensor in the shape of `sizes`: numbers, and names of what `size` gave.
+
+        As ONNX has it, 0 stands for the size that is there, and one -1 for what is left.
+        """
+        named = [self.constant(size) if isinstance(size, int) else size for size in sizes]
+        return self.add("Reshape", tensor, self.add("Concat", *named, axis=0), result=result)
 
 
-def _shapes(nodes: _Nodes, initializers: list[onnx.TensorProto], sizes: _Sizes) -> _Shapes:
-    """Adds what every layer needs: the graph's initializers, and nodes before its first layer."""
-
-    def constant(*values: int) -> str:
-        name = f"{nodes.scope}/{'_'.join(map(str, values))}"
-        if all(tensor.name != name for tensor in initializers):
-            initializers.append(helper.make_tensor(name, TensorProto.INT64, [len(values)], values))
-        return name
-
-    def joined(*lengths: str) -> str:
-        return nodes.add("Concat", *lengths, axis=0)
-
-    heads, group, width = sizes.heads, sizes.group, sizes.width
-    prompts = nodes.add("Shape", "prefix.0.key", start=0, end=1)
-    places = nodes.add("Shape", "position_ids", start=0, end=1)
-    new = nodes.add("Shape", "position_ids", start=1)
-    past = nodes.add("Shape", "past_key_values.0.key", start=2, end=3)
-    places_of_prompt = nodes.add("Div", places, prompts)
-    queries = nodes.add("Mul", new, constant(group))
-    minus_scale = helper.make_tensor(f"{nodes.scope}/minus_scale", sizes.kind, [], [-sizes.scale])
-    initializers.append(minus_scale)
-    minus_one = helper.make_tensor("", sizes.kind, [1], [-1.0])
-    return _Shapes(
-        by_token=constant(0, 0, heads * (group + 2), width),
-        kinds=constant(heads * group, heads, heads),
-        queries=constant(0, heads, -1, width),
-        by_head=constant(0, heads * group, -1, 0),
-        by_group=constant(0, heads, -1, 0),
-        past_and_new=joined(past, new),
-        minus_ones=nodes.add(
-            "ConstantOfShape",
-            joined(places, constant(heads), queries, constant(1)),
-            value=minus_one,
-        ),
-        grid=joined(prompts, places_of_prompt, constant(heads, -1)),
-        rows=constant(0, 0, -1, width + MARKS),
-        row_grid=joined(constant(0, 0), places_of_prompt, constant(-1)),
-        places=joined(places, constant(heads, -1, width)),
-        weights=joined(places, constant(heads, -1, 1)),
-        tokens=constant(0, 0, heads * group * width),
-        bias="bias"
-        if sizes.kind == TensorProto.FLOAT
-        else nodes.add("Cast", "bias", to=sizes.kind),
-        first=constant(0),
-        last=constant(-1),
-        minus_scale=minus_scale.name,
-    )
-
-
-def _attention(nodes: _Nodes, layer: onnx.NodeProto, shapes: _Shapes, sizes: _Sizes) -> None:
-    """Attention of new tokens over the prompt, what their text has written, and themselves."""
+def _layer(layer: onnx.NodeProto, sizes: _Sizes) -> _Nodes:
+    """A layer's attention, of the tokens of each text, in the order of texts."""
+    nodes = _Nodes(layer.name)
     past = layer.input[PAST_KEY], layer.input[PAST_KEY + 1]
     prefix = [name.replace("past_key_values", "prefix") for name in past]
     attended, new_key, new_value = layer.output
@@ -253,58 +203,74 @@ def _attention(nodes: _Nodes, layer: onnx.NodeProto, shapes: _Shapes, sizes: _Si
         )  # fmt: skip
 
     placed = nodes.add("Gather", layer.input[0], "texts", axis=0)
-    heads = nodes.add("Transpose", nodes.add("Reshape", placed, shapes.by_token), perm=SWAP)
-    query, key, _ = nodes.split(heads, shapes.kinds, 1, ["", "", new_value])
+    heads = nodes.add("Transpose", nodes.add("Reshape", placed, BY_TOKEN), perm=SWAP)
+    query, key, _ = nodes.split(heads, KINDS, 1, ["", "", new_value])
     rotated(key, new_key)
-    # Scaled and negated once, for the three products to come.
-    query = nodes.add("Mul", rotated(query), shapes.minus_scale)
-    query = nodes.add("Reshape", query, shapes.queries)
+    taken = rotated(query), new_key, new_value, *past, *prefix, "bias"
+    name = FUNCTIONS[sizes.kind]
+    result = nodes.add(name, *taken, domain=DOMAIN, **{SCALE: sizes.scale})
+    nodes.add("Gather", result, "places", result=attended, axis=0)
+    return nodes
 
-    written, highest, share = _over_written(nodes, shapes, query, past, (new_key, new_value))
-    minus_read, weight = _over_prompt(nodes, shapes, query, highest, prefix)
+
+def _function(name: str, opsets: list[onnx.OperatorSetIdProto]) -> onnx.FunctionProto:
+    """Attention of new tokens over the prompt, what their text has written, and themselves.
+
+        query f[Z,H*G,S,D], new_key, new_value f[Z,H,S,D], and a layer's inputs of the graph
+    give f[Z,S,H*G*D].
+    """
+    nodes = _Nodes("shared")
+    # Scaled and negated once, for the three products to come.
+    query = nodes.add("Mul", "query", nodes.add("Neg", _like_query(nodes, SCALE)))
+    query = nodes.shaped(query, 0, nodes.size("past_key", 1), -1, 0)
+
+    written, highest, share = _over_written(nodes, query)
+    minus_read, weight = _over_prompt(nodes, query, highest)
     # Beside the prompt, only `share` of what was written was weighed.
     numerator = nodes.add("Mul", weight, written), nodes.add("Mul", share, minus_read)
     denominator = nodes.add("Add", weight, share), nodes.add("Mul", weight, share)
     result = nodes.add("Div", nodes.add("Sub", *numerator), nodes.add("Sub", *denominator))
-    result = nodes.add("Transpose", nodes.add("Reshape", result, shapes.by_head), perm=SWAP)
-    result = nodes.add("Reshape", result, shapes.tokens)
-    nodes.add("Gather", result, "places", result=attended, axis=0)
+    result = nodes.shaped(result, 0, nodes.size("query", 1), -1, 0)
+    nodes.shaped(nodes.add("Transpose", result, perm=SWAP), 0, 0, -1, result=RESULT)
+    return helper.make_function(DOMAIN, name, TAKES, [RESULT], nodes, opsets, [SCALE])
 
 
-def _over_written(
-    nodes: _Nodes, shapes: _Shapes, query: str, past: tuple[str, str], new: tuple[str, str]
-) -> tuple[str, str]:
+def _over_written(nodes: _Nodes, query: str) -> tuple[str, str, str]:
     """Attention over what each text has written, at its place.
 
     Gives that, the highest score, and the share of it: its exp over the sum of all.
     """
-    scores = [_negative_product(nodes, query, keys, transB=1) for keys in (past[0], new[0])]
-    by_head = nodes.add("Reshape", nodes.add("Concat", *scores, axis=-1), shapes.by_head)
-    scores = nodes.add("Reshape", nodes.add("Add", by_head, shapes.bias), shapes.by_group)
+    scores = [_negative_product(nodes, query, keys, transB=1) for keys in ("past_key", "new_key")]
+    scores = nodes.add("Concat", *scores, axis=-1)
+    by_head = nodes.shaped(scores, 0, nodes.size("query", 1), -1, 0)
+    by_head = nodes.add("Add", by_head, nodes.add("CastLike", "bias", "query"))
+    scores = nodes.shaped(by_head, 0, nodes.size("past_key", 1), -1, 0)
     weights = nodes.add("Softmax", scores, axis=-1)
-    on_past, on_new = nodes.split(weights, shapes.past_and_new, -1, ["", ""])
-    from_past, from_new = nodes.add("MatMul", on_past, past[1]), nodes.add("MatMul", on_new, new[1])
-    highest = [nodes.add("ReduceMax", each, shapes.last) for each in (scores, weights)]
+    lengths = nodes.add("Concat", nodes.size("past_key", 2), nodes.size("new_key", 2), axis=0)
+    on_past, on_new = nodes.split(weights, lengths, -1, ["", ""])
+    from_past = nodes.add("MatMul", on_past, "past_value")
+    from_new = nodes.add("MatMul", on_new, "new_value")
+    last = nodes.constant(-1)
+    highest = [nodes.add("ReduceMax", each, last) for each in (scores, weights)]
     return nodes.add("Add", from_past, from_new), *highest
 
 
-def _over_prompt(
-    nodes: _Nodes, shapes: _Shapes, query: str, highest: str, prefix: list[str]
-) -> tuple[str, str]:
+def _over_prompt(nodes: _Nodes, query: str, highest: str) -> tuple[str, str]:
     """Attention over the prompt and a token of the score `highest` whose value is 0.
 
     Gives that, negated, and the weight of this token.
     """
-    marks = shapes.minus_ones, nodes.add("Neg", highest)
-    marked = nodes.add("Concat", query, *marks, axis=-1)
-    rows = _swapped(nodes, marked, shapes.grid, shapes.rows)
-    scores = _negative_product(nodes, rows, prefix[0], transB=1)
+    minus_one = nodes.add("CastLike", nodes.add("Constant", value_float=-1.0), "query")
+    minus_ones = nodes.add("Expand", minus_one, nodes.add("Shape", highest))
+    marked = nodes.add("Concat", query, minus_ones, nodes.add("Neg", highest), axis=-1)
+    rows = _by_prompt(nodes, marked, nodes.size("prefix_key", 3))
+    scores = _negative_product(nodes, rows, "prefix_key", transB=1)
     weights = nodes.add("Softmax", scores, axis=-1)
-    minus_read = _negative_product(nodes, weights, prefix[1])
-    weight = nodes.add("Gather", weights, shapes.first, axis=-1)
+    minus_read = _negative_product(nodes, weights, "prefix_value")
+    weight = nodes.add("Gather", weights, nodes.constant(0), axis=-1)
     return (
-        _swapped(nodes, minus_read, shapes.row_grid, shapes.places),
-        _swapped(nodes, weight, shapes.row_grid, shapes.weights),
+        _by_place(nodes, minus_read, nodes.size("prefix_value", 3)),
+        _by_place(nodes, weight, nodes.constant(1)),
     )
 
 
@@ -314,10 +280,31 @@ def _negative_product(nodes: _Nodes, left: str, right: str, **attributes: int) -
     return nodes.add("FusedMatMul", left, right, domain=CONTRIB, alpha=-1.0, **attributes)
 
 
-def _swapped(nodes: _Nodes, tensor: str, grid: str, result: str) -> str:
-    """From the order of places to that of rows, or back, by way of the shape `grid`."""
-    nested = nodes.add("Reshape", tensor, grid)
-    return nodes.add("Reshape", nodes.add("Transpose", nested, perm=SWAP), result)
+def _by_prompt(nodes: _Nodes, tensor: str, width: str) -> str:
+    """[Z,H,G*S,width] as [R,H,F*G*S,width]."""
+    grid = nodes.size("prefix_key", 0), _places(nodes), nodes.size("prefix_key", 1), -1
+    nested = nodes.add("Transpose", nodes.shaped(tensor, *grid), perm=SWAP)
+    return nodes.shaped(nested, 0, 0, -1, width)
+
+
+def _by_place(nodes: _Nodes, tensor: str, width: str) -> str:
+    """[R,H,F*G*S,width] as [Z,H,G*S,width]."""
+    nested = nodes.shaped(tensor, 0, 0, _places(nodes), -1)
+    nested = nodes.add("Transpose", nested, perm=SWAP)
+    return nodes.shaped(nested, nodes.size("query", 0), nodes.size("prefix_key", 1), -1, width)
+
+
+def _places(nodes: _Nodes) -> str:
+    """F"""
+    return nodes.add("Div", nodes.size("query", 0), nodes.size("prefix_key", 0))
+
+
+def _like_query(nodes: _Nodes, attribute: str) -> str:
+    """An attribute of the function, in the type of its queries."""
+    value = nodes.add("Constant")
+    nodes[-1].attribute.append(helper.make_attribute_ref("value_float", AttributeProto.FLOAT))
+    nodes[-1].attribute[0].ref_attr_name = attribute
+    return nodes.add("CastLike", value, "query")
 
 
 def _inputs(layers: int, sizes: _Sizes) -> Iterator[onnx.ValueInfoProto]:

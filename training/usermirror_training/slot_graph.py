@@ -33,7 +33,7 @@ def convert(source: Path, target: Path, precision: str) -> None:
     graph = model.graph
     _drop_attention_mask(graph)
     _gather_before_head(graph)
-    _declare_interface(graph, list(attention.replace(graph)))
+    _declare_interface(graph, list(attention.replace(model)))
     del graph.value_info[:]
     helper.set_model_props(model, {"precision": precision})
     large = model.ByteSize() > LARGEST_SINGLE_FILE

@@ -32,6 +32,7 @@ use std::slice::ChunksExact;
 #[cfg(test)]
 use std::sync::Arc;
 
+use ort::operator::OperatorDomain;
 use ort::session::Session;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ort::value::{TensorElementType, TensorRefMut};
@@ -293,9 +294,13 @@ fn session(
     device: &Device,
     threads: usize,
 ) -> Result<Session, LoadError> {
-    let builder = configured(runtime, threads).map_err(|e| LoadError::Graph(e.to_string()))?;
+    let broken = |error: &dyn Display| LoadError::Graph(error.to_string());
+    let builder = configured(runtime, threads).map_err(|e| broken(&e))?;
     let builder = builder.with_execution_providers(device.providers());
     let mut builder = builder.map_err(|error| device.refused(&error.to_string()))?;
+    if let (Device::Cpu, Some(operators)) = (device, operators().map_err(|e| broken(&e))?) {
+        builder = builder.with_operators(operators).map_err(|e| broken(&e))?;
+    }
     let session = builder.commit_from_file(&folder.graph);
     session.map_err(|error| unloadable(device, &error.to_string()))
 }
@@ -308,6 +313,14 @@ fn configured(runtime: &Runtime, threads: usize) -> ort::Result<SessionBuilder> 
         .with_intra_op_spinning(false)?
         // A pattern is kept for every shape seen, and ours never repeat.
         .with_memory_pattern(false)?)
+}
+
+/// What the engine computes in the runtime's place.
+fn operators() -> ort::Result<Option<OperatorDomain>> {
+    #[cfg(target_arch = "x86_64")]
+    return super::attention::operators();
+    #[cfg(not(target_arch = "x86_64"))]
+    Ok(None)
 }
 
 /// What it means that a graph was not loaded.

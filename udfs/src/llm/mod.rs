@@ -14,6 +14,8 @@
 //! | [`settings`], [`progress`] | how a session draws; how it is watched |
 //! | [`install`](install()) | gives a session all of these |
 
+#[cfg(target_arch = "x86_64")]
+mod attention;
 pub mod backend;
 mod call;
 pub mod catalog;
