@@ -28,12 +28,13 @@ prefix key ends in two marks, which queries meet with 1 and with that score:
     of the prompt: 0, 0
     not there: what takes a token out, 0
 
-A layer's attention is a function of the model's own, of standard operators. Any runtime expands it;
-the engine has a kernel for it, which computes f32 on the processor in one pass.
+A layer's attention is a function of the graph's own, of standard operators. Any runtime expands it;
+the engine has an operator for it, which computes f32 on the processor in one pass. It takes the
+tokens that are there to stand before those that are not, in prefix, past and bias.
 
 Where f is f32, P is a multiple of 64 and T too (or always 1), a text's bits depend on nothing but
-its own tokens, and on how they are spread over steps: not on R, F, P, T or its place. This takes two
-things of the caller: no more threads than H, lest the runtime divide the products with values, whose
+its own tokens, and on how they are spread over steps: not on R, F, P, T or its place. Expanded, this
+takes two things of the caller: no more threads than H, lest the runtime divide the products with values, whose
 sums then run in another order; and that B*S and N are always above 1 or always 1, where the
 processor has another kernel for one row of the weights' type (AVX2 has for int4).
 """
