@@ -33,10 +33,10 @@ the engine has an operator for it, which computes f32 on the processor in one pa
 tokens that are there to stand before those that are not, in prefix, past and bias.
 
 Where f is f32, P is a multiple of 64 and T too (or always 1), a text's bits depend on nothing but
-its own tokens, and on how they are spread over steps: not on R, F, P, T or its place. Expanded, this
-takes two things of the caller: no more threads than H, lest the runtime divide the products with values, whose
-sums then run in another order; and that B*S and N are always above 1 or always 1, where the
-processor has another kernel for one row of the weights' type (AVX2 has for int4).
+its own tokens, and on how they are spread over steps: not on R, F, P, T or its place. This takes
+that B*S and N are always above 1 or always 1, where the processor has another kernel for one row of
+the weights' type (AVX2 has for int4); and, where the function is expanded, no more threads than H,
+lest the runtime divide the products with values, whose sums then run in another order.
 """
 
 from collections.abc import Iterator
@@ -51,7 +51,7 @@ KEY, PAST_KEY, COSINES, SINES = 1, 3, 7, 8
 CONTRIB = "com.microsoft"
 DOMAIN = "usermirror"
 FUNCTIONS = {TensorProto.FLOAT: "SharedAttention", TensorProto.FLOAT16: "SharedAttentionF16"}
-"""The attention of a layer, by the type of keys and values."""
+"""The attention of a layer, by the type of keys and values. The engine's operator is the first."""
 TAKES = [
     *("query", "new_key", "new_value"),
     *("past_key", "past_value", "prefix_key", "prefix_value", "bias"),
