@@ -24,8 +24,8 @@ pub struct Layer<'a> {
     /// How much of both a new token sees, [Z, S].
     seen: Vec<[usize; 2]>,
     prefix: Cached<'a>,
-    /// R
-    prompts: usize,
+    /// Tokens that each of R prompts has behind token 0.
+    read: Vec<usize>,
     /// F, of each prompt.
     places: usize,
     /// H
@@ -49,6 +49,9 @@ struct Cached<'a> {
     stride: usize,
 }
 
+/// A place, and some of the queries [G, S] there.
+type Span = (usize, Range<usize>);
+
 /// Where results go, [Z, S, H × G, D].
 #[derive(Debug)]
 pub struct Output(pub *mut f32);
@@ -71,7 +74,7 @@ impl<'a> Layer<'a> {
         let &[all_places, query_heads, new, width] = shapes[0].as_slice() else {
             return None;
         };
-        let (&[_, heads, past, _], &[prompts, _, read, stride]) =
+        let (&[_, heads, past, _], &[prompts, _, prefix, stride]) =
             (shapes[3].as_slice(), shapes[5].as_slice())
         else {
             return None;
@@ -84,11 +87,11 @@ impl<'a> Layer<'a> {
             [all_places, heads, new, width],
             [all_places, heads, past, width],
             [all_places, heads, past, width],
-            [prompts, heads, read, stride],
-            [prompts, heads, read, width],
+            [prompts, heads, prefix, stride],
+            [prompts, heads, prefix, width],
             [all_places, 1, new, past + new],
         ];
-        let fits = shapes == expected && stride > width && read > 0 && new > 0;
+        let fits = shapes == expected && stride > width && prefix > 0 && new > 0;
         (fits && width.is_multiple_of(WIDTHS)).then_some(())?;
 
         let data = |tensor: usize| tensors[tensor].1;
@@ -103,14 +106,19 @@ impl<'a> Layer<'a> {
             let (past, new) = biases.split_at(past);
             [past, new].map(|biases| biases.partition_point(|bias| *bias > OUT))
         });
+        let prompts = data(5).chunks_exact(heads * prefix * stride);
+        let read = prompts.map(|keys| {
+            let keys: Vec<_> = keys[stride..prefix * stride].chunks_exact(stride).collect();
+            keys.partition_point(|key| key[width] > OUT)
+        });
         Some(Self {
             kernel,
             scale,
             queries: data(0),
             own: [cached(3, past, width), cached(1, new, width)],
             seen: seen.collect(),
-            prefix: cached(5, read, stride),
-            prompts,
+            prefix: cached(5, prefix, stride),
+            read: read.collect(),
             places,
             heads,
             group,
@@ -122,12 +130,12 @@ impl<'a> Layer<'a> {
     /// [Z, S, H × G × D]
     pub fn output_shape(&self) -> [usize; 3] {
         let heads = self.heads * self.group;
-        [self.prompts * self.places, self.new, heads * self.width]
+        [self.read.len() * self.places, self.new, heads * self.width]
     }
 
     /// How many parts there are to compute.
     pub fn units(&self) -> usize {
-        self.prompts * self.heads * self.blocks()
+        self.read.len() * self.heads * self.blocks()
     }
 
     /// Rows are worked on in as many blocks.
@@ -150,21 +158,8 @@ impl<'a> Layer<'a> {
         let (prompt, head) = (head / self.heads, head % self.heads);
         let first = block * self.kernel.most_rows();
         let end = self.rows().min(first + self.kernel.most_rows());
-        let mut rows = Rows::new(self.kernel, end - first, self.width);
         let spans = self.spans(prompt, first..end);
-
-        let mut ahead = spans.iter().skip(1);
-        let mut row = 0;
-        for (place, queries) in &spans {
-            if let Some((next, _)) = ahead.next() {
-                self.fetch(*next, head);
-            }
-            let own = self.over_own(*place, head, queries.clone());
-            for other in 0..queries.len() {
-                rows.take(row, &own, other);
-                row += 1;
-            }
-        }
+        let mut rows = self.over_all_own(head, &spans);
         self.over_prompt(prompt, head, &mut rows);
 
         let results = spans.into_iter();
@@ -177,8 +172,30 @@ impl<'a> Layer<'a> {
         }
     }
 
-    /// The places that some of a prompt's rows belong to, with their queries [G, S] at each.
-    fn spans(&self, prompt: usize, rows: Range<usize>) -> Vec<(usize, Range<usize>)> {
+    /// All queries of the spans, each over what its own text has written.
+    fn over_all_own(&self, head: usize, spans: &[Span]) -> Rows {
+        if let [(place, queries)] = spans {
+            return self.over_own(*place, head, queries.clone());
+        }
+        let count = spans.iter().map(|(_, queries)| queries.len()).sum();
+        let mut rows = Rows::new(self.kernel, count, self.width);
+        let mut ahead = spans.iter().skip(1);
+        let mut row = 0;
+        for (place, queries) in spans {
+            if let Some((next, _)) = ahead.next() {
+                self.fetch(*next, head);
+            }
+            let own = self.over_own(*place, head, queries.clone());
+            for other in 0..queries.len() {
+                rows.take(row, &own, other);
+                row += 1;
+            }
+        }
+        rows
+    }
+
+    /// What a prompt's rows are at its places.
+    fn spans(&self, prompt: usize, rows: Range<usize>) -> Vec<Span> {
         let of_place = self.rows_of_place();
         let places = rows.start / of_place..rows.end.div_ceil(of_place);
         let spans = places.map(|place| {
@@ -224,9 +241,7 @@ impl<'a> Layer<'a> {
             values: &all.values[self.width..],
             ..all
         };
-        let keys: Vec<_> = tokens.keys.chunks_exact(tokens.stride).collect();
-        let there = keys.partition_point(|key| key[self.width] > OUT);
-        rows.attend(tokens, &vec![there; rows.count]);
+        rows.attend(tokens, &vec![self.read[prompt]; rows.count]);
     }
 
     /// Where a query's result begins.
